@@ -1,0 +1,3 @@
+"""A callback for every API that makes you poll."""
+
+__version__ = "0.1.0"
