@@ -1,0 +1,131 @@
+"""JSON text in, documents out.
+
+Secret: what of an answer's bytes can be understood, and how a value becomes text that every receiver can parse. Pure.
+
+Servers send more than JSON allows: NaN, halves of surrogate pairs, numbers beyond every limit, a byte order mark. What
+can be given a meaning is read (NaN and infinite numbers as null, a half pair as U+FFFD), the rest is Unreadable.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+from ringback.core.document import Document
+
+DEPTH_LIMIT = 100
+"""Levels of an answer. Its parts are nested again in journal lines and events, and receivers have limits, too."""
+
+EXCERPT_LIMIT = 120
+
+_CONTAINERS = frozenset({dict, list})
+_BOM = b"\xef\xbb\xbf"
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Unreadable(ValueError):
+    """The bytes are not a JSON document; the message says what they are instead."""
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON text; raises Unreadable and nothing else.
+
+    Of equal keys the last one counts. Numbers of any length stay exact as long as Python can read them.
+    """
+    text = body.removeprefix(_BOM).strip(b" \t\r\n")
+    if not text:
+        raise Unreadable("the answer is empty")
+    try:
+        value = _value(text)
+    except RecursionError:
+        raise Unreadable("the answer is nested too deeply") from None
+    except ValueError:
+        raise Unreadable(f"the answer is not JSON: {excerpt(body)}") from None
+    if text.count(b"[") + text.count(b"{") > DEPTH_LIMIT and _deeper_than(DEPTH_LIMIT, value):
+        raise Unreadable("the answer is nested too deeply")
+    return value
+
+
+def document(value: Any) -> Document:
+    """A parsed value as a document."""
+    return Document.of_text(_encode(value))
+
+
+def text(value: Any) -> str | None:
+    """A scalar as text, the way status words and ids are compared; None for null, objects and lists.
+
+    A whole number is written without a fraction, whatever the server did: JSON does not tell 1 from 1.0.
+    """
+    if type(value) is str:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, (int, float)) else None
+
+
+def message(value: Any) -> str | None:
+    """A value as words for people: a scalar's text, anything else as compact JSON; None for null and what is empty."""
+    if value is None or (isinstance(value, (str, list, dict)) and not value):
+        return None
+    words = text(value)
+    return words if words is not None else _encode(value).decode()
+
+
+def shortened(words: str, limit: int) -> str:
+    """The words, cut to the limit with an ellipsis."""
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
+def line(words: str, limit: int) -> str:
+    """The words on one printable line, cut to the limit: fit for a log and a message."""
+    printable = "".join(char if char.isprintable() else " " for char in words[: limit * 2])
+    return shortened(" ".join(printable.split()), limit)
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body, on one printable line."""
+    return line(body[: EXCERPT_LIMIT * 4].decode("utf-8", "replace"), EXCERPT_LIMIT)
+
+
+def _value(text: bytes) -> Any:
+    try:
+        return _decode(text)
+    except msgspec.DecodeError:
+        return _lenient(text.decode("utf-8"))
+
+
+def _lenient(text: str) -> Any:
+    """JSON with NaN, infinite numbers or half surrogate pairs; anything else is a ValueError."""
+    value = json.loads(text, parse_constant=_nothing, parse_float=_finite)
+    whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return json.loads(whole)
+
+
+def _nothing(constant: str) -> None:
+    """NaN, Infinity, -Infinity."""
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _deeper_than(limit: int, value: Any) -> bool:
+    """Level by level, without recursion; what JSON makes is a dict or a list, never a subclass."""
+    parents = [value] if type(value) in _CONTAINERS else []
+    for _ in range(limit):
+        if not parents:
+            return False
+        parents = [
+            child
+            for parent in parents
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in _CONTAINERS
+        ]
+    return bool(parents)
