@@ -1,0 +1,137 @@
+"""What is due when, by group: a heap of heaps.
+
+Secret: how the longest due is found among groups of which some may not be handed out just now. Pure.
+
+Each group (an account, a destination) has a heap of (time, number, id); `_heads` orders the groups by their first time.
+Both are lazy: an entry counts only while it still says what `_at` (or `_announced`) says, stale ones are dropped when
+met, and a group whose stale entries outnumber its live ones is built anew.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Mapping
+from itertools import count
+
+_Entry = tuple[float, int, str]
+
+
+class DueHeap:
+    """Due times of ids, each in one group. Times are seconds on any one scale."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, tuple[float, int, str]] = {}
+        self._groups: dict[str, list[_Entry]] = {}
+        self._live: dict[str, int] = {}
+        self._heads: list[tuple[float, str]] = []
+        self._announced: dict[str, float] = {}
+        self._leased: set[str] = set()
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def set(self, id: str, group: str, at: float) -> None:
+        """Make an id due at a time, instead of when it was due before."""
+        self.remove(id)
+        number = next(self._numbers)
+        self._at[id] = (at, number, group)
+        self._live[group] = self._live.get(group, 0) + 1
+        heap = self._groups.setdefault(group, [])
+        heapq.heappush(heap, (at, number, id))
+        if len(heap) > 64 + 2 * self._live[group]:
+            self._rebuild(group)
+        elif heap[0][1] == number:
+            self._announce(group)
+
+    def remove(self, id: str) -> None:
+        """Forget an id; one that is not there is fine."""
+        self._leased.discard(id)
+        known = self._at.pop(id, None)
+        if known is not None:
+            self._live[known[2]] -= 1
+
+    def claim(self, now: float, limit: int, limits: Mapping[str, int], until: float) -> list[str]:
+        """Up to `limit` ids that are due, the longest due first, and of a group no more than its limit.
+
+        They are due again at `until`, unless set or removed before.
+        """
+        found: list[str] = []
+        taken: dict[str, int] = {}
+        passed: list[str] = []
+        while len(found) < limit and self._heads and self._heads[0][0] <= now:
+            at, group = heapq.heappop(self._heads)
+            if self._announced.get(group) != at:
+                continue
+            del self._announced[group]
+            heap = self._trimmed(group)
+            if not heap or heap[0][0] > at:
+                self._announce(group)
+            elif taken.get(group, 0) >= limits.get(group, limit):
+                passed.append(group)
+            else:
+                id = heap[0][2]
+                found.append(id)
+                taken[group] = taken.get(group, 0) + 1
+                self.set(id, group, until)
+                self._leased.add(id)
+                self._announce(group)
+        for group in passed:
+            self._announce(group)
+        return found
+
+    def leased(self, id: str) -> bool:
+        """Whether an id was claimed and neither set nor removed since."""
+        return id in self._leased
+
+    def next_at(self, without: Collection[str]) -> float | None:
+        """The earliest due time, leaving out some groups."""
+        if without:
+            heaps = [self._trimmed(group) for group in list(self._groups) if group not in without]
+            return min((heap[0][0] for heap in heaps if heap), default=None)
+        while self._heads:
+            at, group = self._heads[0]
+            heap = self._trimmed(group)
+            if self._announced.get(group) == at and heap and heap[0][0] == at:
+                return at
+            heapq.heappop(self._heads)
+            if self._announced.get(group) == at:
+                del self._announced[group]
+            self._announce(group)
+        return None
+
+    def shift(self, by: float) -> None:
+        """Move every due time."""
+        self._at = {id: (at + by, number, group) for id, (at, number, group) in self._at.items()}
+        for group in list(self._groups):
+            self._rebuild(group)
+
+    def _trimmed(self, group: str) -> list[_Entry]:
+        heap = self._groups.get(group)
+        if heap is None:
+            return []
+        while heap and not self._counts(heap[0]):
+            heapq.heappop(heap)
+        if not heap:
+            del self._groups[group], self._live[group]
+            self._announced.pop(group, None)
+        return heap
+
+    def _counts(self, entry: _Entry) -> bool:
+        known = self._at.get(entry[2])
+        return known is not None and known[1] == entry[1]
+
+    def _announce(self, group: str) -> None:
+        heap = self._trimmed(group)
+        if heap and self._announced.get(group) != heap[0][0]:
+            self._announced[group] = heap[0][0]
+            heapq.heappush(self._heads, (heap[0][0], group))
+            if len(self._heads) > 64 + 2 * len(self._announced):
+                self._heads = [(at, name) for name, at in self._announced.items()]
+                heapq.heapify(self._heads)
+
+    def _rebuild(self, group: str) -> None:
+        live = [(self._at[entry[2]][0], entry[1], entry[2]) for entry in self._groups[group] if self._counts(entry)]
+        heapq.heapify(live)
+        self._groups[group] = live
+        self._announce(group)
