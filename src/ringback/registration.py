@@ -1,0 +1,158 @@
+"""What somebody asks for, and what it comes to when it is good.
+
+    Registration + Caller + Terms -> Draft
+
+Secret: how what is left out is filled in, and who may ask for what. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+
+from ringback import fields
+from ringback.core import ids
+from ringback.core.errors import BadInput, Forbidden, UnknownName, nearest
+from ringback.core.model import Callback
+from ringback.core.routing import Routes
+from ringback.providers.base import About, Catalogue
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody asks for; the fields of POST /v1/watches and of `[[watches]]`."""
+
+    provider: str
+    task_id: str | int
+    account: str | None = None
+    params: dict[str, str] = {}
+    callback_url: str | None = None
+    callback_secret: str | None = None
+    to: list[str] | None = None
+    events: list[str] | None = None
+    metadata: dict[str, str] = {}
+    deadline: str | None = None
+    interval: str | None = None
+    reopen: bool = False
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks. `own` sees and touches only what it registered; `accounts` None means all."""
+
+    name: str
+    scope: Literal["admin", "own"] = "admin"
+    accounts: tuple[str, ...] | None = None
+
+    @property
+    def owner(self) -> str:
+        """Whose watches it registers: administrators share theirs."""
+        return self.name if self.scope == "own" else ""
+
+    @property
+    def sees(self) -> str | None:
+        """Whose watches it may see; None is everybody's."""
+        return self.name if self.scope == "own" else None
+
+
+ADMIN = Caller("")
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a registration is judged by; replaced as a whole when the configuration is.
+
+    `accounts` names each account's vendor, `params` its defaults for the presets' params.
+    """
+
+    accounts: Mapping[str, str] = {}
+    params: Mapping[str, Mapping[str, str]] = {}
+    routes: Routes = Routes()
+    deadline: timedelta = timedelta(hours=24)
+    min_interval: timedelta = timedelta(seconds=1)
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A registration that is good: everything resolved, nothing stored yet."""
+
+    id: str
+    owner: str
+    provider: str
+    account: str
+    task_id: str
+    params: dict[str, str]
+    callback: Callback | None
+    to: tuple[str, ...] | None
+    events: tuple[str, ...] | None
+    metadata: dict[str, str]
+    deadline: timedelta
+    deadline_given: bool
+    interval: timedelta | None
+    reopen: bool
+
+
+def draft(asked: Registration, caller: Caller, terms: Terms, catalogue: Catalogue) -> Draft:
+    """Judge a registration. Raises BadInput, Forbidden."""
+    about = _about(asked.provider, catalogue)
+    account = _account(asked, about, caller, terms)
+    task_id = fields.task_id_of(asked.task_id)
+    params = fields.params_of({**terms.params.get(account, {}), **asked.params}, about, asked.params)
+    identity = {name: params[name] for name in about.identity if name in params}
+    id = ids.watch_id(caller.owner, about.id, account, task_id, identity)
+    events = fields.events_of(asked.events)
+    deadline = fields.deadline_of(asked.deadline)
+    return Draft(
+        id=id,
+        owner=caller.owner,
+        provider=about.id,
+        account=account,
+        task_id=task_id,
+        params=params,
+        callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events),
+        to=_to(asked.to, terms.routes),
+        events=events,
+        metadata=fields.metadata_of(asked.metadata),
+        deadline=deadline or about.deadline or terms.deadline,
+        deadline_given=deadline is not None,
+        interval=fields.interval_of(asked.interval, terms.min_interval) or about.interval,
+        reopen=asked.reopen,
+    )
+
+
+def _about(provider: str, catalogue: Catalogue) -> About:
+    try:
+        return catalogue.get(provider).about
+    except UnknownName as error:
+        raise BadInput(error.message, code="unknown_provider", provider=provider) from error
+
+
+def _account(asked: Registration, about: About, caller: Caller, terms: Terms) -> str:
+    name = asked.account or about.vendor
+    if caller.accounts is not None and name not in caller.accounts:
+        raise Forbidden(f"token '{caller.name}' may not use account '{name}'", account=name)
+    vendor = terms.accounts.get(name)
+    if vendor is None:
+        needs = " and ".join(about.credentials) or "base_url"
+        raise BadInput(
+            f"no account '{name}' is configured: add [accounts.{name}] with its {needs} to the configuration."
+            f"{nearest(name, terms.accounts)}",
+            code="no_account",
+            account=name,
+        )
+    if vendor != about.vendor:
+        raise BadInput(
+            f"account '{name}' is one of {vendor}, but {about.id} needs one of {about.vendor}",
+            code="wrong_account",
+            account=name,
+        )
+    return name
+
+
+def _to(names: list[str] | None, routes: Routes) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    for name in names:
+        if name not in routes.destinations:
+            hint = nearest(name, routes.destinations)
+            raise BadInput(f"to: there is no destination '{name}'.{hint}", code="unknown_destination")
+    return tuple(dict.fromkeys(names))
