@@ -1,0 +1,80 @@
+"""The routes that only read: events, deliveries, providers.
+
+Secret: none of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from ringback.core.errors import UnknownName
+from ringback.core.model import DeliveryState
+from ringback.sinks.payload import event_shape
+from ringback.store.base import DeliveryQuery, EventQuery
+from ringback.web import shapes
+from ringback.web.openapi import EventPage, Json, ref, says
+from ringback.web.parts import By, Cursor, Having, Limit, only_known_parameters
+
+After = Annotated[str | None, Query(description="The `next` of an earlier page: what happened since.")]
+
+router = APIRouter(dependencies=[Depends(only_known_parameters)])
+
+
+@router.get("/v1/events", tags=["events"], responses=says(ref(EventPage)))
+async def events(
+    parts: Having,
+    caller: By,
+    *,
+    after: After = None,
+    type: Annotated[str | None, Query(description="A glob, such as `task.*`.")] = None,
+    watch: str | None = None,
+    limit: Limit = 100,
+) -> Response:
+    """What happened, oldest first."""
+    query = EventQuery(owner=caller.sees, type=type, watch=watch, limit=limit, cursor=after)
+    page = await parts.store.events(query)
+    return Json({"items": [event_shape(event) for event in page.items], "next": page.next})
+
+
+@router.get("/v1/deliveries", tags=["deliveries"], responses=says(ref(shapes.DeliveryPage)))
+async def deliveries(
+    parts: Having,
+    caller: By,
+    *,
+    state: DeliveryState | None = None,
+    destination: Annotated[str | None, Query(description="A destination's name, or `callback:ID`.")] = None,
+    watch: str | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """What is owed and what was, newest first."""
+    query = DeliveryQuery(
+        owner=caller.sees, state=state, destination=destination, watch=watch, limit=limit, cursor=cursor
+    )
+    page = await parts.store.deliveries(query)
+    return Json(shapes.DeliveryPage([shapes.delivery(delivery) for delivery in page.items], page.next))
+
+
+@router.get(
+    "/v1/deliveries/{id}", tags=["deliveries"], responses=says(ref(shapes.DeliveryWithAttempts), refuses=(404,))
+)
+async def delivery(id: str, parts: Having, caller: By) -> Response:
+    """One delivery with its attempts."""
+    found = await parts.store.delivery(id)
+    if found is None or caller.sees not in (None, found[0].owner):
+        raise UnknownName(f"there is no delivery '{id}': /v1/deliveries lists those there are", delivery=id)
+    return Json(shapes.delivery_with_attempts(*found))
+
+
+@router.get("/v1/providers", tags=["providers"], responses=says(ref(shapes.ProviderPage)))
+async def providers(parts: Having) -> Response:
+    """Every API that can be followed."""
+    return Json(shapes.ProviderPage([shapes.provider(found.about) for found in parts.catalogue.all()], None))
+
+
+@router.get("/v1/providers/{id}", tags=["providers"], responses=says(ref(shapes.Provider), refuses=(404,)))
+async def provider(id: str, parts: Having) -> Response:
+    """How one API is followed."""
+    return Json(shapes.provider(parts.catalogue.get(id).about))
