@@ -1,0 +1,179 @@
+"""`listen`, `simulate`, `secret`: what one needs beside a daemon to try things.
+
+Secret: where the secret of this instance is found.
+"""
+# ruff: noqa: PLC0415 - a command line imports what is heavy where it is needed
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
+
+from ringback.cli.serve import ConfigFile
+from ringback.cli.show import note
+from ringback.core.durations import duration as spelled
+from ringback.core.errors import BadInput, RingbackError
+
+if TYPE_CHECKING:
+    from ringback.simulator import Options
+
+Port = Annotated[
+    int,
+    Parameter(help="where to listen on 127.0.0.1; 0 takes a free one", validator=validators.Number(gte=0, lte=65535)),
+]
+
+
+def secret(
+    *,
+    instance: Annotated[
+        bool, Parameter(show_default=False, help="the secret this instance signs callbacks with, instead of a new one")
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Print a new signing secret, or the one that callbacks are signed with.
+
+    Example: `ringback secret --instance`
+    """
+    from ringback import instance as own
+
+    print(instance_secret(config) if instance else own.new_secret())
+
+
+def listen(
+    *,
+    port: Port = 8303,
+    secret: Annotated[
+        str | None, Parameter(help="what events are signed with; default: this instance's, when it has one")
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Receive events here: verify their signatures and print a line for each, until Ctrl-C.
+
+    Example: `ringback listen --port 8303`
+    """
+    from ringback.sinks import signing
+
+    if secret is not None:
+        signing.key_of(secret)
+    else:
+        with suppress(RingbackError):
+            secret = instance_secret(config)
+    asyncio.run(_listen(port, secret))
+
+
+def instance_secret(config: Path | None) -> str:
+    """What this instance signs callbacks with: as configured, else as kept at its first start. Raises BadInput."""
+    from ringback import config as configuration
+
+    settings = configuration.load(config, os.environ)
+    if settings.callbacks.secret is not None:
+        return settings.callbacks.secret.reveal()
+    kept = kept_secret(settings.store.directory)
+    if kept is None:
+        raise BadInput(
+            f"this instance has no secret yet ({settings.store.directory} has none before the first start): run "
+            "`ringback serve` once, or set callbacks.secret"
+        )
+    return kept
+
+
+def kept_secret(directory: Path) -> str | None:
+    """What an instance made for itself, if it was ever started. Raises BadInput.
+
+    Asking makes none: who asks may be another user than the one that must read it.
+    """
+    from ringback import instance as own
+
+    file = directory / own.CALLBACK_SECRET_FILE
+    try:
+        text = file.read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} cannot be read ({error}): ask as the user that ringback runs as") from error
+    if not text:
+        raise BadInput(f"{file} is empty: delete it, and a new one is made at the next start")
+    return text
+
+
+async def _listen(port: int, secret: str | None) -> None:
+    from ringback.receiver import Receiver
+
+    async with Receiver(secret, now=wall_clock(), port=port, printer=_line) as receiver:
+        checks = "and verifies signatures" if secret else "and checks no signature (name one with --secret)"
+        note(f"Listens at {receiver.url} {checks}. Ctrl-C ends it.")
+        await asyncio.Event().wait()
+
+
+def simulate(
+    *,
+    port: Port = 8304,
+    duration: Annotated[str, Parameter(help="how long a task takes")] = "20s",
+    jitter: Annotated[float, Parameter(help="give or take this share of the duration")] = 0.0,
+    steps: Annotated[int, Parameter(help="steps of a task while it runs")] = 3,
+    fail: Annotated[float, Parameter(help="the share of tasks that fail")] = 0.0,
+    unsuccessful: Annotated[float, Parameter(help="the share of tasks that finish without success")] = 0.0,
+    error_rate: Annotated[float, Parameter(help="the share of polls that meet an error")] = 0.0,
+    throttle: Annotated[float, Parameter(help="the share of polls that are answered with 429")] = 0.0,
+    latency: Annotated[str, Parameter(help="how long an answer takes")] = "0s",
+    key: Annotated[str | None, Parameter(help="the only key that is taken; default: any")] = None,
+    strict: Annotated[bool, Parameter(show_default=False, help="know only tasks that were submitted")] = False,
+    seed: Annotated[str, Parameter(help="another seed deals other fates to the same ids")] = "ringback",
+) -> None:
+    """Run a local upstream that speaks 302ai-browser, to try things without a vendor, until Ctrl-C.
+
+    Any id becomes a task when it is first asked for.
+
+    Example: `ringback simulate --duration 10s --fail 0.1 --throttle 0.05`
+    """
+    from ringback.simulator import Options
+
+    options = Options(
+        duration=spelled(duration),
+        jitter=jitter,
+        steps=steps,
+        fail=fail,
+        unsuccessful=unsuccessful,
+        error_rate=error_rate,
+        throttle=throttle,
+        latency=spelled(latency),
+        key=key,
+        strict=strict,
+        seed=seed,
+    )
+    asyncio.run(_simulate(options, port))
+
+
+async def _simulate(options: Options, port: int) -> None:
+    from ringback.simulator import Simulator
+
+    async with Simulator(options, port=port) as upstream:
+        note(
+            f"Simulates 302.AI at {upstream.url}. Ctrl-C ends it. Point a daemon here with "
+            f"RINGBACK_ACCOUNTS__302AI__BASE_URL={upstream.url}"
+        )
+        await asyncio.Event().wait()
+
+
+def wall_clock() -> Callable[[], datetime]:
+    """The time of the system, whatever it was set to meanwhile."""
+    from ringback.scheduler import SteadyClock
+
+    clock = SteadyClock()
+
+    def now() -> datetime:
+        clock.anchor()
+        return clock.now()
+
+    return now
+
+
+def _line(text: str) -> None:
+    print(text, flush=True)
