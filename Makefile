@@ -1,0 +1,52 @@
+# Two commands set everything up, with nothing but python3 (3.11 or later), its venv module and make:
+#
+#   make demo    see the whole job in one terminal
+#   make test    run the tests
+#   make check   format, lint, types, borders, Dockerfile
+#
+# Everything lives in .venv. A stamp there is newer than pyproject.toml when there is nothing to install.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+OFFLINE := echo "make: could not install from the package index: look at pip's message above, then try again." >&2
+
+.PHONY: demo test check clean
+.NOTPARALLEL:
+
+demo: $(VENV)/.installed
+	@$(BIN)/ringback demo
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis dist
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.made
+	@echo "Installing ringback into $(VENV) (once; about half a minute) ..."
+	@$(PIP) install --editable . || { $(OFFLINE); exit 1; }
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.made
+	@echo "Installing ringback and what its tests use into $(VENV) (once; about a minute) ..."
+	@$(PIP) install --editable '.[dev]' || { $(OFFLINE); exit 1; }
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null 2>&1 || \
+	  { echo "make: $(PYTHON) was not found: install Python 3.11 or later, or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is older than Python 3.11: name a newer one, like this: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "make: $(PYTHON) has no venv module: install it first (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
