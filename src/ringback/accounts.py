@@ -8,6 +8,7 @@ Secret: the state behind one account's turn. core/health.py and core/rate.py dec
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -46,6 +47,8 @@ class _Account:
         self.bucket = bucket
         self.in_flight = 0
         self.stamp: object = None
+        self.told = False
+        self.telling = asyncio.Lock()
 
 
 class Accounts:
@@ -78,6 +81,7 @@ class Accounts:
             self._sequences[name] = mark.sequence
             if mark.active:
                 self._of(name).health = Health(degraded=Error(mark.code, mark.message))
+                self._of(name).told = True
 
     def terms(self, name: str) -> AccountTerms | None:
         """What the configuration says of an account, None when it names no such account."""
@@ -87,9 +91,9 @@ class Accounts:
         """How many watches of each account may be claimed. One that rests has no limit: its watches are put off."""
         limits: dict[str, int] = {}
         for name, account in self._accounts.items():
+            account.bucket = account.bucket.filled(now, account.health.share)
             if account.health.rests_at(now):
                 continue
-            account.bucket = account.bucket.filled(now, account.health.share)
             most = 1 if account.health.on_trial else self._most
             limits[name] = account.bucket.allows(max(most - account.in_flight, 0))
         return limits
@@ -99,7 +103,7 @@ class Accounts:
         times = [
             account.bucket.next_at(now, account.health.share)
             for account in self._accounts.values()
-            if account.bucket.allows(1) == 0 and account.in_flight < self._most
+            if account.bucket.allows(1) == 0 and account.in_flight < self._most and not account.health.rests_at(now)
         ]
         return min(times, default=None)
 
@@ -125,8 +129,7 @@ class Accounts:
         """A poll was answered. True when the account has just recovered."""
         account = self._of(name)
         account.health, news = health.answered(account.health, now)
-        if news is not None:
-            await self._announce(name, news, None, routes, now)
+        await self._tell(name, routes, now)
         return news is not None
 
     async def troubled(self, watch: Watch, met: Trouble, routes: Routes, now: datetime) -> None:
@@ -137,11 +140,10 @@ class Accounts:
         open_watches = await self._store.open_watches(name)
         account = self._of(name)
         before = account.health
-        account.health, news = health.troubled(before, met, watch.id, open_watches, now)
+        account.health, _ = health.troubled(before, met, watch.id, open_watches, now)
         if account.health.resting_until is not None and not before.rests_at(now):
             self._telemetry.account_rests(name, account.health.resting_until)
-        if news is not None:
-            await self._announce(name, news, account.health.degraded, routes, now)
+        await self._tell(name, routes, now)
 
     def asked_anew(self, stamp_of: Callable[[str], object]) -> list[str]:
         """The accounts whose key did not work and has been changed since: they may be asked again at once."""
@@ -166,6 +168,16 @@ class Accounts:
             terms = self._terms.get(name)
             known = self._accounts[name] = _Account(Bucket(terms.per_second if terms is not None else None))
         return known
+
+    async def _tell(self, name: str, routes: Routes, now: datetime) -> None:
+        """Announce what was not said yet, one at a time: what a full store refused is said by the next poll."""
+        account = self._of(name)
+        async with account.telling:
+            why = account.health.degraded
+            if (why is not None) == account.told:
+                return
+            await self._announce(name, News.RECOVERED if why is None else News.DEGRADED, why, routes, now)
+            account.told = why is not None
 
     async def _announce(self, name: str, news: News, why: Error | None, routes: Routes, now: datetime) -> None:
         """Commit the mark with its event. Both live in one change, so a restart neither repeats nor forgets it."""

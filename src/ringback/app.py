@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import time
@@ -23,10 +24,11 @@ from ringback.accounts import Accounts
 from ringback.config import Settings
 from ringback.core.errors import RingbackError, SettingsError
 from ringback.core.model import Callback, Change
+from ringback.destinations import Destinations
 from ringback.dispatcher import Dispatcher
 from ringback.intake import Intake
 from ringback.outbound import Outbound
-from ringback.plan import Plan, callback_sink, plan, tokens_of
+from ringback.plan import Plan, callback_sink, callback_via, egress_of, plan, tokens_of
 from ringback.poller import Poller
 from ringback.providers.shelf import shipped
 from ringback.registration import ADMIN
@@ -65,6 +67,7 @@ class App:
         serve: bool = True,
     ) -> None:
         self.settings = settings
+        self._started_with = settings
         self.telemetry = Telemetry()
         self.clock = SteadyClock()
         self.store = store or _journal(settings, wait_lock, self.telemetry)
@@ -73,6 +76,7 @@ class App:
         self.server: Server | None = None
         self._supervisor = Supervisor(os.environ)
         self._reloading: asyncio.Task[None] | None = None
+        self._reload_again = False
         self._told_to_stop = asyncio.Event()
 
     # ------------------------------------------------------------------ life
@@ -90,7 +94,7 @@ class App:
             await self.stop()
 
     async def start(self) -> None:
-        """Take the port and the store, take up what was under way, then let the loops and the API go.
+        """Take the store and the port, take up what was under way, then let the loops and the API go.
 
         Raises SetupError, SettingsError, StoreError. Whatever was opened is closed again.
         """
@@ -100,12 +104,14 @@ class App:
             self.catalogue = shipped()
             agreed = plan(self.settings, self.outbound, self.catalogue)
             self._build(agreed)
+            await self.store.open(self.clock.now())
+            opened.push_async_callback(self.store.close)
+            gc.freeze()  # what was read lives long: no collection walks through it
             if self.server is not None:
                 self.server.bind()
                 opened.push_async_callback(self.server.stop, timedelta())
-            await self.store.open(self.clock.now())
-            opened.push_async_callback(self.store.close)
             await self.accounts.remember()
+            await self.destinations.remember()
             await self._put_in_force(agreed)
             self.store.listen(self._on_entry)
             self.beat.start()
@@ -119,12 +125,11 @@ class App:
         """Finish what is in flight within `shutdown_grace`, then close everything."""
         self._supervisor.stopping()
         grace = self.settings.server.shutdown_grace
-        if self.server is not None:
-            await self.server.stop(grace)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace.total_seconds()):
                 await self.beat.stop()
-                await asyncio.gather(self.poller.drain(), self.dispatcher.drain())
+                finishing = [self.poller.drain(), self.dispatcher.drain()]
+                await asyncio.gather(*finishing, *([self.server.stop(grace)] if self.server is not None else []))
         await asyncio.gather(self.poller.cancel(), self.dispatcher.cancel())
         await self.outbound.aclose()
         await self.store.close()
@@ -137,8 +142,14 @@ class App:
 
     def _reload_soon(self) -> None:
         """One reload at a time; a signal during one is taken up by the next."""
+        self._reload_again = True
         if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.create_task(self.reload())
+            self._reloading = asyncio.create_task(self._reloads())
+
+    async def _reloads(self) -> None:
+        while self._reload_again:
+            self._reload_again = False
+            await self.reload()
 
     async def reload(self) -> None:
         """Build the new configuration fully, then swap; keep the old one on any error."""
@@ -146,9 +157,9 @@ class App:
         try:
             if self._load is None:
                 raise SettingsError(["there is no configuration to read again"])
-            before, agreed = self.settings, plan(self._load(), self.outbound, self.catalogue)
+            agreed = plan(self._load(), self.outbound, self.catalogue)
             await self._put_in_force(agreed)
-            self.telemetry.reloaded(_needs_restart(before, agreed.settings))
+            self.telemetry.reloaded(_needs_restart(self._started_with, agreed.settings))
         except RingbackError as error:
             self.telemetry.reload_refused(error.problems if isinstance(error, SettingsError) else (error.message,))
         finally:
@@ -180,9 +191,10 @@ class App:
             wake=partial(self.beat.wake_at, "poll"),
             report=partial(self.beat.report, "poll"),
         )
+        self.destinations = Destinations(self.store, self.telemetry)
         self.dispatcher = Dispatcher(
             self.store,
-            agreed.channels,
+            self.destinations,
             self._callback_sink,
             clock=self.clock,
             telemetry=self.telemetry,
@@ -206,6 +218,8 @@ class App:
         return Parts(
             store=self.store,
             intake=self.intake,
+            destinations=self.destinations,
+            test=self.dispatcher.test,
             catalogue=self.catalogue,
             registry=self.telemetry.registry,
             now=self.clock.now,
@@ -218,17 +232,20 @@ class App:
     async def _put_in_force(self, agreed: Plan) -> None:
         """Register what the configuration itself follows, then swap every value at once."""
         secret, tokens = self._secrets_for(agreed.settings)
-        self._configured = frozenset([(await self.intake.follow(watch)).watch.id for watch in agreed.watches])
+        followed = [(await self.intake.follow(watch, standing=True)).watch.id for watch in agreed.watches]
+        self._configured = frozenset(followed)
         self.settings = agreed.settings
         self._instance_secret, self._tokens = secret, tokens
+        self.outbound.egress, self._callback_via = egress_of(agreed.settings), callback_via(agreed.settings)
         self.accounts.agree(agreed.accounts)
+        self.intake.terms = agreed.intake
         self.poller.terms = agreed.polling
         self.poller.credentials = agreed.credentials
-        self.dispatcher.channels = agreed.channels
+        self.destinations.agree(agreed.channels, agreed.intake.routes)
 
     def _secrets_for(self, settings: Settings) -> tuple[Callable[[], str], list[Token]]:
         """What signs callbacks, and who may ask: as configured, else made by this instance where it is needed."""
-        directory, tokens = settings.store.directory, tokens_of(settings)
+        directory, tokens = self._started_with.store.directory, tokens_of(settings)
         if settings.callbacks.secret is not None:
             secret = settings.callbacks.secret.reveal
         elif not self._serve:
@@ -246,7 +263,7 @@ class App:
         return lambda: text
 
     def _callback_sink(self, callback: Callback) -> Sink:
-        return callback_sink(callback, self._instance_secret, self.outbound)
+        return callback_sink(callback, self._instance_secret, self.outbound, via=self._callback_via)
 
     # ------------------------------------------------------------------ duties and wake-ups
 
@@ -254,7 +271,7 @@ class App:
         """What became durable may be work: a new watch to ask about, a delivery to send."""
         if isinstance(entry, Change) and entry.watch is not None and entry.watch.next_poll_at is not None:
             self.beat.wake_at("poll", entry.watch.next_poll_at)
-        if isinstance(entry, Settlement) or (isinstance(entry, Change) and entry.deliveries):
+        if isinstance(entry, Settlement) or (isinstance(entry, Change) and (entry.deliveries or entry.marks)):
             self.beat.wake("deliver")
 
     async def _on_step(self, by: timedelta) -> None:
@@ -262,7 +279,7 @@ class App:
         await self.store.shift(by)
         self.accounts.shift(by)
         self.poller.shift(by)
-        self.dispatcher.shift(by)
+        self.destinations.shift(by)
 
     async def _tend(self) -> datetime | None:
         await self.store.tend()

@@ -2,7 +2,7 @@
 
     find the file -> read it and the environment -> the environment wins, key by key -> Settings
 
-Secret: where settings may come from, and who wins. What can be set stands in settings/sections.py.
+Secret: where settings may come from, and who wins. What can be set stands in settings/.
 """
 
 from __future__ import annotations
@@ -17,14 +17,26 @@ from pydantic_settings import InitSettingsSource
 
 from ringback.core.errors import SettingsError
 from ringback.settings.complaints import PREFIX, keys
+from ringback.settings.destinations import (
+    AppriseDestination,
+    Destination,
+    EmailDestination,
+    SlackDestination,
+    WebhookDestination,
+)
 from ringback.settings.forms import FromEnvironment, Rate
-from ringback.settings.sections import Account, RouteEntry, Settings, Token, WatchEntry, WebhookDestination
+from ringback.settings.sections import Account, Egress, RouteEntry, Settings, Token, WatchEntry
 
 __all__ = [
     "Account",
+    "AppriseDestination",
+    "Destination",
+    "Egress",
+    "EmailDestination",
     "Rate",
     "RouteEntry",
     "Settings",
+    "SlackDestination",
     "Token",
     "WatchEntry",
     "WebhookDestination",

@@ -3,27 +3,37 @@
     tick:     claim what is due -> deliver each
     deliver:  still wanted? -> send -> decide -> keep          (poller.poll is its mirror)
 
-Secret: the order of these steps, and how long a destination that asks for patience is left alone. How to send is the
-sink's, when to stop is core/retry.py's, what lasts is the store's.
+Secret: the order of these steps. How to send is the sink's, when to stop is core/retry.py's, whose turn it is
+destinations.py's, what lasts is the store's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-import msgspec
 from msgspec.structs import replace
 
 from ringback.core import retry
 from ringback.core.clock import Clock
+from ringback.core.document import Document
 from ringback.core.errors import Stale, StoreFull
-from ringback.core.model import Callback, Change, Delivery
-from ringback.core.retry import GiveUp, Policy, Step, Superseded
+from ringback.core.ids import event_id
+from ringback.core.model import (
+    Callback,
+    Change,
+    Delivery,
+    DeliveryState,
+    Event,
+    EventType,
+    TaskData,
+    WatchState,
+)
+from ringback.core.retry import Again, GiveUp, Outcome, Policy, Step, Superseded
+from ringback.destinations import CALLBACK_CONCURRENCY, Destinations
 from ringback.sinks.base import Message, Sent, Sink
-from ringback.store.base import Owed, Settlement, Store
+from ringback.store.base import DeliveryQuery, Owed, Settlement, Store
 from ringback.telemetry import Telemetry
 
 LEASE = timedelta(minutes=2)
@@ -35,19 +45,8 @@ AT_ONCE = 256
 FULL_AGAIN_S = 5.0
 """How often an attempt that a full store could not keep is offered again."""
 
-CALLBACK_CONCURRENCY = 8
-"""Attempts at once to one origin of callbacks."""
-
-HELD_AT_MOST = 1000
-"""Ends of holds that are remembered."""
-
-
-class Channel(msgspec.Struct, frozen=True):
-    """A configured destination: its sink, when it is tried again, how many attempts at once."""
-
-    sink: Sink
-    policy: Policy = Policy()
-    concurrency: int = 8
+GATHERED = 500
+"""Deliveries in one digest; the rest come with the next."""
 
 
 class Dispatcher:
@@ -56,7 +55,7 @@ class Dispatcher:
     def __init__(
         self,
         store: Store,
-        channels: Mapping[str, Channel],
+        destinations: Destinations,
         callback_sink: Callable[[Callback], Sink],
         *,
         clock: Clock,
@@ -64,31 +63,30 @@ class Dispatcher:
         wake: Callable[[datetime], None],
         report: Callable[[Exception], None],
     ) -> None:
-        self.channels = channels
         self.callback_sink = callback_sink
         self._store = store
+        self._destinations = destinations
         self._clock = clock
         self._telemetry = telemetry
         self._wake = wake
         self._report = report
         self._in_flight: dict[str, asyncio.Task[None]] = {}
-        self._busy: Counter[str] = Counter()
-        self._held: dict[str, datetime] = {}
 
     # ------------------------------------------------------------------ the tick
 
     async def tick(self) -> datetime | None:
         """Claim what is due and send it; says when there is work next."""
         now = self._clock.now()
+        limits = self._destinations.limits(now)
         free = AT_ONCE - len(self._in_flight)
-        for owed in await self._store.claim_deliveries(now, free, LEASE, self._limits(now)):
+        claimed = await self._store.claim_deliveries(now, free, LEASE, limits, CALLBACK_CONCURRENCY)
+        for owed in claimed:
             if owed.delivery.id not in self._in_flight:
-                self._begin(owed)
+                await self._begin(owed)
+        for group in self._destinations.replaying:
+            if limits.get(group) and all(owed.delivery.group != group for owed in claimed):
+                self._destinations.caught_up(group)
         return await self._next_at(now)
-
-    def shift(self, by: timedelta) -> None:
-        """The wall clock was stepped: a hold lasts as long as it would have."""
-        self._held = {group: until + by for group, until in self._held.items()}
 
     async def drain(self) -> None:
         """Wait for the attempts under way."""
@@ -101,79 +99,100 @@ class Dispatcher:
             task.cancel()
         await self.drain()
 
-    def _begin(self, owed: Owed) -> None:
-        self._busy[owed.delivery.group] += 1
-        task = asyncio.create_task(self._turn(owed), name=f"deliver-{owed.delivery.id}")
-        self._in_flight[owed.delivery.id] = task
+    async def test(self, name: str) -> Outcome:
+        """Send a made-up event to a configured destination, now and once. Raises UnknownName."""
+        self._destinations.check(name)
+        now = self._clock.now()
+        message = Message(f"dlv_test_{now.timestamp():.0f}", specimen(name, now), 1)
+        return (await self._destinations.channels[name].sink.send([message], now)).outcome
 
-    async def _turn(self, owed: Owed) -> None:
-        """One delivery, whatever becomes of it: a bad one ends nobody else's turn, and its lease brings it back."""
+    async def _begin(self, owed: Owed) -> None:
+        """One task for a delivery, or for all that a channel gathers into one."""
         group = owed.delivery.group
+        crowded = self._destinations.began(group)
+        channel = self._destinations.channels.get(owed.delivery.destination)
+        batch = [owed]
+        if channel is not None and channel.gathers and (crowded or channel.digest is not None):
+            batch = await self._gathered(owed)
+        task = asyncio.create_task(self._turn(batch), name=f"deliver-{owed.delivery.id}")
+        self._in_flight.update(dict.fromkeys((one.delivery.id for one in batch), task))
+
+    async def _gathered(self, first: Owed) -> list[Owed]:
+        """All that is pending for the destination, the longest owed first: whole lanes, so that order is kept."""
+        query = DeliveryQuery(state=DeliveryState.PENDING, destination=first.delivery.destination, limit=GATHERED)
+        pending = (await self._store.deliveries(query)).items
+        batch = []
+        for delivery in reversed(pending):
+            event = await self._store.event(delivery.event_id)
+            if event is not None and delivery.id not in self._in_flight:
+                batch.append(Owed(delivery, event, None, newer=False, handle=None))
+        return batch or [first]
+
+    async def _turn(self, batch: list[Owed]) -> None:
+        """One attempt, whatever becomes of it: a bad one ends nobody else's turn, and its lease brings it back."""
         try:
-            await self.deliver(owed)
+            await self.deliver(batch)
         except Exception as error:  # noqa: BLE001 - a surprise is said, not passed on
             self._report(error)
         finally:
-            del self._in_flight[owed.delivery.id]
-            self._busy[group] -= 1
-            if not self._busy[group]:
-                del self._busy[group]
+            for owed in batch:
+                del self._in_flight[owed.delivery.id]
+            self._destinations.ended(batch[0].delivery.group)
             self._wake(self._clock.now())
 
-    def _limits(self, now: datetime) -> dict[str, int]:
-        """How many of each group may be claimed; one that is held may not be at all."""
-        limits = {name: channel.concurrency for name, channel in self.channels.items()}
-        for group, busy in self._busy.items():
-            limits[group] = max(limits.get(group, CALLBACK_CONCURRENCY) - busy, 0)
-        return limits | {group: 0 for group, until in self._held.items() if until > now}
-
     async def _next_at(self, now: datetime) -> datetime | None:
-        """The next due delivery of a group that has room, or the end of a hold."""
-        full = {group for group, limit in self._limits(now).items() if limit == 0}
-        due = await self._store.next_delivery_at(full)
-        ends = (until for until in self._held.values() if until > now)
-        return min((at for at in (due, *ends) if at is not None), default=None)
+        """The next due delivery of a group that has room, or when one has room again."""
+        if len(self._in_flight) >= AT_ONCE:
+            return None  # the end of an attempt wakes us
+        full = {group for group, room in self._destinations.limits(now).items() if room == 0}
+        times = (await self._store.next_delivery_at(full), self._destinations.opens_at(now))
+        return min((at for at in times if at is not None), default=None)
 
     # ------------------------------------------------------------------ one delivery
 
-    async def deliver(self, owed: Owed) -> None:
+    async def deliver(self, batch: Sequence[Owed]) -> None:
         """Send what is still wanted, decide what follows, keep both."""
-        unwanted = self._unwanted(owed)
-        if unwanted is not None:
-            await self._settle(owed.delivery, unwanted)
+        wanted = [owed for owed in batch if not await self._is_unwanted(owed)]
+        if not wanted:
             return
         at = self._clock.now()
-        sent = await self._send(owed, at)
-        await self._keep(owed, sent, at)
+        sent = await self._send(wanted, at)
+        for owed in wanted:
+            await self._keep(owed, sent, at)
+        await self._destinations.concluded(
+            wanted[0].delivery.group, sent.outcome, self._clock.now(), self._clock.jitter()
+        )
 
-    def _unwanted(self, owed: Owed) -> Step | None:
-        """Why it is not sent at all: nobody is there any more, or a newer event has made it stale."""
+    async def _is_unwanted(self, owed: Owed) -> bool:
+        """Settle without an attempt what nobody is there for any more, or what a newer event has made stale."""
         delivery = owed.delivery
+        what: Step | None = None
         if owed.callback is None and delivery.destination.startswith("callback:"):
-            return GiveUp("the watch no longer has this callback (it answered 410 Gone)")
-        if owed.callback is None and delivery.destination not in self.channels:
-            return GiveUp(f"destination '{delivery.destination}' was removed from the configuration")
-        if retry.is_superseded(delivery, newer=owed.newer, held_until=self._held.get(delivery.group)):
-            return Superseded()
-        return None
+            what = GiveUp("the watch no longer has this callback (it answered 410 Gone)")
+        elif owed.callback is None and delivery.destination not in self._destinations.channels:
+            what = GiveUp(f"destination '{delivery.destination}' was removed from the configuration")
+        elif retry.is_superseded(delivery, newer=owed.newer, held_until=self._destinations.held_until(delivery.group)):
+            what = Superseded()
+        if what is not None:
+            await self._settle(delivery, what)
+        return what is not None
 
-    async def _send(self, owed: Owed, at: datetime) -> Sent:
+    async def _send(self, wanted: Sequence[Owed], at: datetime) -> Sent:
         """One attempt; the sink bounds its time and never raises for what a receiver does."""
         self._telemetry.attempt_began()
-        sink = self._sink(owed)
-        message = Message(owed.delivery.id, owed.event, owed.delivery.attempts + 1, owed.handle)
-        return await sink.send([message], at)
+        messages = [Message(one.delivery.id, one.event, one.delivery.attempts + 1, one.handle) for one in wanted]
+        return await self._sink(wanted[0]).send(messages, at)
 
     async def _keep(self, owed: Owed, sent: Sent, at: datetime) -> None:
         """Record the attempt with what follows from it: one commit."""
         stored = await self._store.delivery(owed.delivery.id)
         delivery = stored[0] if stored is not None else owed.delivery  # its times, if the clock was stepped meanwhile
-        outcome, now, jitter = sent.outcome, self._clock.now(), self._clock.jitter()
-        if outcome.throttled or outcome.retry_after is not None:
-            self._hold(delivery.group, now + retry.wait_of(outcome, jitter))
+        outcome, now = sent.outcome, self._clock.now()
+        what = retry.step(delivery, outcome, self._policy(delivery), now, self._clock.jitter())
         if outcome.gone and owed.callback is not None:
             await self._drop(owed.callback, delivery.watch_id)
-        what = retry.step(delivery, outcome, self._policy(delivery), now, jitter)
+        elif outcome.gone:
+            what = Again(now, delivery.position)  # its destination is paused now, and keeps its queue
         attempt = retry.attempt_of(delivery, outcome, at)
         await self._settle(delivery, what, Settlement(delivery, attempt, sent.handle))
         self._telemetry.attempt_ended(delivery, attempt, what)
@@ -207,18 +226,36 @@ class Dispatcher:
                 continue
             return
 
-    def _hold(self, group: str, until: datetime) -> None:
-        """Leave a whole destination alone. Old ends stay known: they say which events were held back (superseding)."""
-        now = self._clock.now()
-        if len(self._held) > HELD_AT_MOST:
-            self._held = {name: end for name, end in self._held.items() if end > now}
-        self._held[group] = max(until, self._held.get(group, until))
-
     def _sink(self, owed: Owed) -> Sink:
         if owed.callback is not None:
             return self.callback_sink(owed.callback)
-        return self.channels[owed.delivery.destination].sink
+        return self._destinations.channels[owed.delivery.destination].sink
 
     def _policy(self, delivery: Delivery) -> Policy:
-        channel = self.channels.get(delivery.destination)
+        channel = self._destinations.channels.get(delivery.destination)
         return channel.policy if channel is not None else Policy()
+
+
+def specimen(name: str, now: datetime) -> Event:
+    """A made-up event in the true shape, that says of itself that it is a test."""
+    data = TaskData(
+        watch_id="w_test",
+        owner="",
+        provider="ringback-test",
+        account="ringback-test",
+        task_id="test",
+        params={},
+        state=WatchState.SUCCEEDED,
+        previous_state=WatchState.RUNNING,
+        sequence=1,
+        progress=None,
+        result=Document.of_text(b'"This is a test: ringback can reach you."'),
+        result_expires_at=None,
+        error=None,
+        details=None,
+        metadata={"ringback": "test"},
+        registered_at=now,
+        previous_poll_at=None,
+        observed_at=now,
+    )
+    return Event(event_id(f"test:{name}:{now.isoformat()}", 1), EventType.TASK_SUCCEEDED, now, data)

@@ -14,6 +14,8 @@ from ringback.core import ids, routing
 from ringback.core.durations import duration
 from ringback.core.errors import BadInput, nearest
 from ringback.core.model import Callback, EventType
+from ringback.credentials import origin_of
+from ringback.egress import Egress
 from ringback.providers.base import About
 from ringback.sinks import signing
 
@@ -108,13 +110,15 @@ def _good_duration(field: str, text: str) -> timedelta:
         raise BadInput(f"{field}: {error.message}") from error
 
 
-def callback_of(url: str | None, secret: str | None, watch: str, events: tuple[str, ...] | None) -> Callback | None:
-    """The callback that comes with the registration, if any. Raises BadInput."""
+def callback_of(
+    url: str | None, secret: str | None, watch: str, events: tuple[str, ...] | None, *, egress: Egress | None = None
+) -> Callback | None:
+    """The callback that comes with the registration, if any, judged by `egress`. Raises BadInput."""
     if url is None:
         if secret is not None:
             raise BadInput("callback_secret: there is no callback_url that it could sign for")
         return None
-    good = _good_url(url)
+    good = _good_url(url, egress)
     if secret is not None:
         try:
             signing.key_of(secret)
@@ -123,17 +127,23 @@ def callback_of(url: str | None, secret: str | None, watch: str, events: tuple[s
     return Callback(ids.callback_id(watch, good), good, events, secret)
 
 
-def _good_url(url: str) -> str:
+def _good_url(url: str, egress: Egress | None) -> str:
+    """A URL that will be sent as it stands: what two readers might read differently is refused here already."""
     if len(url) > URL_AT_MOST:
         raise BadInput(f"callback_url: has {len(url)} characters; at most {URL_AT_MOST} are taken", code="bad_url")
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        named = parts.username is not None or parts.password is not None
-    except ValueError:
-        good = named = False
-    if not good or any(character <= " " or character in "\\\x7f" for character in url):
-        raise BadInput("callback_url: is no http(s) URL, like https://ci.example.org/hooks/ringback", code="bad_url")
-    if named:
+    if _names_a_user(url):
         raise BadInput("callback_url: may not hold a user or password; use callback_secret", code="bad_url")
+    why = egress.judge(url) if egress is not None else None
+    if origin_of(url) is None:
+        says = why or "it is no http(s) URL, like https://ci.example.org/hooks/ringback"
+        raise BadInput(f"callback_url: {says}", code="bad_url")
+    if why is not None:
+        raise BadInput(f"callback_url: {why}", code="egress_denied", key="egress.allow")
     return url
+
+
+def _names_a_user(url: str) -> bool:
+    try:
+        return "@" in urlsplit(url).netloc
+    except ValueError:
+        return False

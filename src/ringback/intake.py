@@ -21,6 +21,7 @@ from ringback.core.model import (
     Callback,
     Change,
     Delivery,
+    DeliveryState,
     EventType,
     Watch,
     WatchState,
@@ -29,10 +30,13 @@ from ringback.core.routing import Routes, Target
 from ringback.fields import CALLBACKS, metadata_of
 from ringback.providers.base import Catalogue
 from ringback.registration import ADMIN, Caller, Draft, Registration, Terms, draft
-from ringback.store.base import Reschedule, Store
+from ringback.store.base import DeliveryQuery, Reschedule, Store
 
-TRIES = 8
+TRIES = 128
 """Commits that met somebody else's before we say so: each reads again and joins."""
+
+AT_ONCE = 200
+"""Deliveries that are resent in one commit."""
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -56,14 +60,22 @@ class Intake:
 
     async def register(self, asked: Registration, caller: Caller = ADMIN) -> Registered:
         """Judge what is asked, and follow it. Raises BadInput, Forbidden, StoreError."""
-        return await self.follow(draft(asked, caller, self.terms, self._catalogue))
+        wanted = draft(asked, caller, self.terms, self._catalogue)
+        if wanted.callback is not None and self.terms.egress is not None:
+            why = await self.terms.egress.examine(wanted.callback.url)
+            if why is not None:
+                raise BadInput(f"callback_url: {why}", code="egress_denied")
+        return await self.follow(wanted)
 
-    async def follow(self, wanted: Draft) -> Registered:
-        """Follow a task, or join its watch. Raises BadInput when it takes no more, StoreError."""
+    async def follow(self, wanted: Draft, *, standing: bool = False) -> Registered:
+        """Follow a task, or join its watch. Raises BadInput when it takes no more, StoreError.
+
+        `standing`: it is in the configuration, which is read again and again: it reopens nothing and moves no deadline.
+        """
         for _ in range(TRIES):
             known = await self._store.watch(wanted.id)
             now = self._now()
-            watch = _new(wanted, now) if known is None else _joined(known, wanted, now)
+            watch = _new(wanted, now) if known is None else _joined(known, wanted, now, standing=standing)
             if watch == known:
                 return Registered(watch, created=False)
             try:
@@ -106,6 +118,57 @@ class Intake:
         self._wake()
         return soon
 
+    async def resend(self, id: str, caller: Caller = ADMIN) -> Delivery:
+        """Owe a settled delivery again, from the start of its schedule. Raises UnknownName, Conflict when pending."""
+        found = await self._store.delivery(id)
+        if found is None or caller.sees not in (None, found[0].owner):
+            raise UnknownName(f"there is no delivery '{id}': `ringback deliveries` shows those there are", delivery=id)
+        if found[0].state is DeliveryState.PENDING:
+            raise Conflict(f"delivery {id} is pending: it is sent when its time comes", delivery=id)
+        again = retry.anew(found[0], self._now())
+        await self._store.commit(Change(deliveries=(again,)))
+        return again
+
+    async def resend_many(
+        self,
+        *,
+        state: DeliveryState | None = None,
+        destination: str | None = None,
+        since: datetime | None = None,
+        caller: Caller = ADMIN,
+    ) -> int:
+        """Owe again all settled deliveries that match, the oldest first; returns how many. Raises BadInput."""
+        if state is None and destination is None and since is None:
+            raise BadInput("resend: say which, with at least one of state, destination and since", code="too_wide")
+        if state is DeliveryState.PENDING:
+            raise BadInput("state: pending deliveries are sent anyway; resend discarded, superseded or delivered ones")
+        found = await self._settled(DeliveryQuery(owner=caller.sees, state=state, destination=destination), since)
+        oldest_first = found[::-1]
+        slices = [oldest_first[start : start + AT_ONCE] for start in range(0, len(found), AT_ONCE)]
+        return sum([await self._owe_again(few) for few in slices])
+
+    async def _owe_again(self, few: list[Delivery]) -> int:
+        """One commit; when somebody else has settled or resent one of them meanwhile, one each."""
+        try:
+            await self._store.commit(Change(deliveries=tuple(retry.anew(one, self._now()) for one in few)))
+        except Stale:
+            return sum([await self._owe_again([one]) for one in few]) if len(few) > 1 else 0
+        return len(few)
+
+    async def _settled(self, query: DeliveryQuery, since: datetime | None) -> list[Delivery]:
+        """Every settled delivery that matches, the newest first."""
+        found: list[Delivery] = []
+        while True:
+            page = await self._store.deliveries(query)
+            found += [
+                delivery
+                for delivery in page.items
+                if delivery.settled_at is not None and (since is None or delivery.settled_at >= since)
+            ]
+            if page.next is None:
+                return found
+            query = replace(query, cursor=page.next)
+
     async def _owed_to_newcomers(self, before: Watch | None, after: Watch) -> tuple[Delivery, ...]:
         """Whoever joins a watch that is over gets its final event at once."""
         if before is None or not after.state.final:
@@ -114,12 +177,17 @@ class Intake:
         if event is None:
             return ()
         owed = advance.owed(event, _newcomers(before, after, event.type, self.terms.routes), self._now())
-        return tuple([await self._owed_anew(delivery) for delivery in owed])
+        anew = [await self._owed_anew(delivery) for delivery in owed]
+        return tuple(delivery for delivery in anew if delivery is not None)
 
-    async def _owed_anew(self, delivery: Delivery) -> Delivery:
-        """One that was owed before (a callback that was dropped and came back) keeps its attempts."""
+    async def _owed_anew(self, delivery: Delivery) -> Delivery | None:
+        """One that was given up before keeps its attempts; None when it is owed anyway, or was had."""
         known = await self._store.delivery(delivery.id)
-        return retry.anew(known[0], delivery.created_at) if known is not None else delivery
+        if known is None:
+            return delivery
+        if known[0].state in (DeliveryState.PENDING, DeliveryState.DELIVERED):
+            return None
+        return retry.anew(known[0], delivery.created_at)
 
 
 def _new(wanted: Draft, now: datetime) -> Watch:
@@ -142,21 +210,32 @@ def _new(wanted: Draft, now: datetime) -> Watch:
     )
 
 
-def _joined(watch: Watch, wanted: Draft, now: datetime) -> Watch:
+def _joined(watch: Watch, wanted: Draft, now: datetime, *, standing: bool = False) -> Watch:
     """A known watch with what the registration adds; the same watch when it adds nothing."""
     joined = replace(
         watch,
         callbacks=_with(watch.callbacks, wanted.callback),
         to=watch.to if wanted.to is None else tuple(dict.fromkeys((*(watch.to or ()), *wanted.to))),
-        events=wanted.events or watch.events,
+        events=_events(watch, wanted),
         metadata=metadata_of({**watch.metadata, **wanted.metadata}),
         interval=wanted.interval or watch.interval,
     )
-    if watch.state in REOPEN_BY_THEMSELVES or (watch.state.final and wanted.reopen):
+    if standing:
+        pass
+    elif watch.state in REOPEN_BY_THEMSELVES or (watch.state.final and wanted.reopen):
         joined = lifecycle.reopen(joined, now + wanted.deadline, now)
     elif wanted.deadline_given and not watch.state.final:
-        joined = replace(joined, deadline_at=now + wanted.deadline)
+        deadline_at = now + wanted.deadline
+        due = min(joined.next_poll_at or now, deadline_at)
+        joined = replace(joined, deadline_at=deadline_at, next_poll_at=due)
     return watch if joined == watch else replace(joined, version=watch.version + 1)
+
+
+def _events(watch: Watch, wanted: Draft) -> tuple[str, ...] | None:
+    """The filter of a watch's `to`: a registration that names nobody in `to` does not narrow it for the others."""
+    if wanted.to is None or wanted.events is None:
+        return watch.events
+    return wanted.events if watch.to is None else tuple(dict.fromkeys((*(watch.events or ()), *wanted.events)))
 
 
 def _with(callbacks: tuple[Callback, ...], newcomer: Callback | None) -> tuple[Callback, ...]:
@@ -174,7 +253,7 @@ def _newcomers(before: Watch, after: Watch, event: EventType, routes: Routes) ->
     known = {callback.id for callback in before.callbacks}
     for name in after.to or ():
         if name not in (before.to or ()) and routing.wants_by_name(name, after, event, routes):
-            yield Target(name, name)
+            yield routes.target(name)
     for callback in after.callbacks:
         if callback.id not in known and routing.wants(callback, event):
             yield routing.to_callback(callback)

@@ -1,30 +1,33 @@
-"""The only file that makes HTTP clients: one request out, one bounded answer in, or one OutboundError.
+"""The only door out for HTTP: one request out, one bounded answer in, or one OutboundError.
 
-Secret: the transport under it, its limits, and what its exceptions mean. httpx's Request is the language; its client
+Secret: the limits of an exchange, and what a transport's exceptions mean. httpx's Request is the language; its client
 is not used: no cookies, no redirects, no environment, no decoding that is not bounded.
 
-    slot of the origin -> transport of the Via -> head -> body, capped -> Answer          all under one total deadline
+    judged, when the Via is guarded -> slot of the origin -> transport of the Via -> head -> body, capped -> Answer
+                                                                                   all under one total deadline
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
 import ssl
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 import httpx
-import msgspec
 
 from ringback import __version__
 from ringback.core.errors import RingbackError
 from ringback.core.model import Answer
-from ringback.credentials import origin_of
+from ringback.credentials import PORTS, Origin, origin_of
+from ringback.egress import Blocked, Egress
+from ringback.transport import CONNECT_TIMEOUT_S, DIRECT, Addresses, UnusableFile, Via, open_transport
+
+__all__ = ["CODES", "DIRECT", "Ask", "Outbound", "OutboundError", "Via"]
 
 DNS = "dns"
 """No such name."""
@@ -47,30 +50,17 @@ PROTOCOL = "protocol"
 TOO_LARGE = "too_large"
 """A body over the limit."""
 
-CODES = (DNS, REFUSED, UNREACHABLE, TIMEOUT, TLS, PROTOCOL, TOO_LARGE)
+BLOCKED = "blocked"
+"""It is somewhere inside, where a guarded request may not go. It may pass: names move, and egress.allow changes."""
+
+CODES = (DNS, REFUSED, UNREACHABLE, TIMEOUT, TLS, PROTOCOL, TOO_LARGE, BLOCKED)
 
 BODY_LIMIT = 4 * 1024 * 1024
-CONNECT_TIMEOUT_S = 5.0
-CONNECTIONS = 512
 PER_ORIGIN = 128
 """Requests to one origin at a time; the rest wait their turn, so that a slow one cannot take every connection."""
 
-IDLE = 128
-IDLE_S = 15.0
-"""Idle connections that are kept, and for how long: longer than the usual gap between two polls."""
-
 DEFAULT_HEADERS = {"user-agent": f"ringback/{__version__}", "accept-encoding": "identity"}
 VISIBLE = frozenset(map(chr, range(0x20, 0x7F))) | {"\t"}
-
-
-class Via(msgspec.Struct, frozen=True):
-    """The way out: a CA file to trust instead of the public ones, and an HTTP proxy."""
-
-    ca_file: str = ""
-    proxy: str = ""
-
-
-DIRECT = Via()
 
 
 class Ask(Protocol):
@@ -99,27 +89,20 @@ class OutboundError(RingbackError):
     code = UNREACHABLE
 
 
-def open_transport(via: Via) -> httpx.AsyncBaseTransport:
-    """The seam: what carries requests on this way. Raises OSError when the CA file cannot be used."""
-    context = ssl.create_default_context(cafile=via.ca_file) if via.ca_file else _public_trust()
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=IDLE, keepalive_expiry=IDLE_S)
-    tls_to_proxy = context if via.proxy.lower().startswith("https:") else None
-    proxy = httpx.Proxy(via.proxy, ssl_context=tls_to_proxy) if via.proxy else None
-    return httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits, proxy=proxy, retries=0)
-
-
-@functools.cache
-def _public_trust() -> ssl.SSLContext:
-    """Reading the public CAs takes 20 ms; once is enough. A CA file is read again by the next Outbound."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
 class Outbound:
-    """Sends requests. One transport a way, each with its own connections."""
+    """Sends requests. One transport a way, each with its own connections.
+
+    `egress` judges the guarded ones. It may be exchanged: the new one judges every request and connection from then on.
+    """
 
     def __init__(
-        self, carrier: Callable[[Via], httpx.AsyncBaseTransport] = open_transport, *, per_origin: int = PER_ORIGIN
+        self,
+        carrier: Callable[[Via, Addresses], httpx.AsyncBaseTransport] = open_transport,
+        *,
+        egress: Egress | None = None,
+        per_origin: int = PER_ORIGIN,
     ) -> None:
+        self.egress = egress or Egress()
         self._carrier = carrier
         self._transports: dict[Via, httpx.AsyncBaseTransport] = {}
         self._slots = _Slots(per_origin)
@@ -137,6 +120,8 @@ class Outbound:
 
         Raises OutboundError. `timeout_s` bounds everything together: waiting for a slot, connecting, sending, reading.
         """
+        if via.guarded:
+            self._judge(ask.url)
         request, origin = _request(ask, timeout_s)
         transport = self._transport(via, origin)
         try:
@@ -147,6 +132,8 @@ class Outbound:
             raise _error(TIMEOUT, f"{origin} gave no whole answer within {timeout_s:g} s", origin) from exc
         except _TooMuch as exc:
             raise _error(TOO_LARGE, f"{origin} sent an answer of more than {body_limit} bytes", origin) from exc
+        except Blocked as exc:
+            raise _error(BLOCKED, f"{origin} may not be called: {exc.message}", origin) from exc
         except (httpx.HTTPError, httpx.StreamError, OSError, _Undecodable) as exc:
             code, says = _meaning(exc)
             raise _error(code, f"{origin} {says}", origin) from exc
@@ -157,24 +144,37 @@ class Outbound:
         for transport in transports.values():
             await transport.aclose()
 
+    def _judge(self, url: str) -> None:
+        """What the URL itself shows; where its name leads shows when it is connected to."""
+        why = self.egress.judge(url)
+        if why is not None:
+            origin = _spelled(origin_of(url))
+            raise _error(BLOCKED, f"{origin or 'the URL'} may not be called: {why}", origin)
+
+    async def _addresses(self, host: str, port: int) -> Sequence[str]:
+        return await self.egress.addresses(host, port)
+
     def _transport(self, via: Via, origin: str) -> httpx.AsyncBaseTransport:
         if via not in self._transports:
             try:
-                self._transports[via] = self._carrier(via)
-            except OSError as exc:
-                raise _error(
-                    TLS, f"{origin} cannot be asked: the CA file {via.ca_file} cannot be used", origin
-                ) from exc
+                self._transports[via] = self._carrier(via, self._addresses)
+            except UnusableFile as exc:
+                raise _error(TLS, f"{origin} cannot be asked: {exc}", origin) from exc
         return self._transports[via]
+
+
+def _spelled(target: Origin | None) -> str:
+    """An origin as a message names it; empty for none."""
+    if target is None:
+        return ""
+    return f"{target.scheme}://{target.host}" + (f":{target.port}" if target.port != PORTS[target.scheme] else "")
 
 
 def _request(ask: Ask, timeout_s: float) -> tuple[httpx.Request, str]:
     """Everything that the client would refuse in its own words, which quote it, is refused here without."""
-    target = origin_of(ask.url)
-    if target is None:
+    origin = _spelled(origin_of(ask.url))
+    if not origin:
         raise OutboundError("the URL of the request is not one that can be asked", code=PROTOCOL)
-    default = {"http": 80, "https": 443}[target.scheme]
-    origin = f"{target.scheme}://{target.host}" + (f":{target.port}" if target.port != default else "")
     headers = DEFAULT_HEADERS | {name.lower(): value for name, value in ask.headers.items()}
     if not all(VISIBLE.issuperset(text) for text in (*headers, *headers.values())):
         raise _error(PROTOCOL, f"a header for {origin} holds characters that HTTP does not allow", origin)

@@ -2,6 +2,7 @@
 
 Secret: which setting ends up where. No I/O but reading the secret files that settings name.
 """
+# ruff: noqa: PLC0415 - the sinks for people are heavy, and imported only where a destination asks for one
 
 from __future__ import annotations
 
@@ -11,22 +12,41 @@ from datetime import timedelta
 import msgspec
 
 from ringback.accounts import AccountTerms
-from ringback.config import Account, Settings, WatchEntry, WebhookDestination
+from ringback.config import (
+    Account,
+    AppriseDestination,
+    Destination,
+    EmailDestination,
+    Settings,
+    SlackDestination,
+    WatchEntry,
+    WebhookDestination,
+)
 from ringback.core.advance import Rules
 from ringback.core.cadence import Fixed, Pace
 from ringback.core.errors import BadInput, RingbackError, SettingsError
 from ringback.core.model import Callback
 from ringback.core.retry import Policy
-from ringback.core.routing import STATE_EVENTS, Route, Routes
+from ringback.core.routing import ABOUT_OURSELVES, FINAL_EVENTS, STATE_EVENTS, Route, Routes
 from ringback.credentials import Credentials, Keys
-from ringback.dispatcher import Channel
-from ringback.outbound import Outbound, Via
+from ringback.destinations import Channel
+from ringback.egress import Egress
+from ringback.outbound import DIRECT, Outbound, Via
 from ringback.poller import PollTerms
 from ringback.providers.base import Catalogue
 from ringback.registration import ADMIN, Caller, Draft, Registration, Terms, draft
 from ringback.sinks.base import Sink
 from ringback.sinks.webhook import WebhookSink
 from ringback.web.parts import Token
+
+FOR_PEOPLE = (*FINAL_EVENTS, *ABOUT_OURSELVES)
+BY_DEFAULT: Mapping[str, tuple[str, ...]] = {
+    "webhook": STATE_EVENTS,
+    "slack": FOR_PEOPLE,
+    "email": FOR_PEOPLE,
+    "apprise": FOR_PEOPLE,
+}
+"""The events of a destination that names none: programs want every change, people want to hear when it is over."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -45,7 +65,7 @@ def plan(settings: Settings, outbound: Outbound, catalogue: Catalogue) -> Plan:
     """Everything at once. Raises SettingsError with every problem that only shows here, like a watch's provider."""
     problems: list[str] = []
     polling = settings.polling
-    routes = _routes(settings)
+    routes = routes_of(settings)
     pace = Pace(Fixed(polling.interval), polling.min_interval, polling.max_interval)
     terms = Terms(
         accounts={name: account.vendor or name for name, account in settings.accounts.items()},
@@ -53,6 +73,7 @@ def plan(settings: Settings, outbound: Outbound, catalogue: Catalogue) -> Plan:
         routes=routes,
         deadline=polling.deadline,
         min_interval=polling.min_interval,
+        egress=egress_of(settings),
     )
     agreed = Plan(
         settings=settings,
@@ -78,15 +99,30 @@ def tokens_of(settings: Settings) -> list[Token]:
     ]
 
 
-def callback_sink(callback: Callback, instance_secret: Callable[[], str], outbound: Outbound) -> Sink:
+def callback_sink(
+    callback: Callback, instance_secret: Callable[[], str], outbound: Outbound, *, via: Via = DIRECT
+) -> Sink:
     """The sink of a callback: signed with its own secret, else with the instance's."""
-    return WebhookSink(outbound, callback.url, secrets=lambda: [callback.secret or instance_secret()])
+    return WebhookSink(outbound, callback.url, secrets=lambda: [callback.secret or instance_secret()], via=via)
 
 
-def _routes(settings: Settings) -> Routes:
-    wanted = {name: destination.events or STATE_EVENTS for name, destination in settings.destinations.items()}
+def callback_via(settings: Settings) -> Via:
+    """The way out for callbacks: their URLs come from callers, so each address is checked before it is connected to."""
+    return Via(guarded=True, proxy=settings.egress.proxy)
+
+
+def egress_of(settings: Settings) -> Egress:
+    """Where a URL from outside may lead: the public internet, what `egress.allow` opens, and loopback on loopback."""
+    return Egress(settings.egress.allow, loopback=settings.server.loopback)
+
+
+def routes_of(settings: Settings) -> Routes:
+    """Who gets what."""
+    destinations = settings.destinations
     return Routes(
-        wanted, tuple(Route(route.to, route.events, route.providers, route.metadata) for route in settings.routes)
+        {name: to.events or BY_DEFAULT[to.type] for name, to in destinations.items()},
+        tuple(Route(route.to, route.events, route.providers, route.metadata) for route in settings.routes),
+        {name: delay for name, to in destinations.items() if (delay := _digest(to)) is not None},
     )
 
 
@@ -99,22 +135,102 @@ def _account(account: Account) -> AccountTerms:
     )
 
 
+# ---------------------------------------------------------------------- destinations
+
+
 def _channels(settings: Settings, outbound: Outbound, problems: list[str]) -> dict[str, Channel]:
     channels: dict[str, Channel] = {}
     for name, destination in settings.destinations.items():
         try:
-            channels[name] = _channel(destination, outbound)
+            channels[name] = _channel(destination, settings, outbound)
         except BadInput as error:
             problems.append(f"destinations.{name}: {error.message}")
     return channels
 
 
-def _channel(destination: WebhookDestination, outbound: Outbound) -> Channel:
-    keys = destination.signing_secrets
-    sink = WebhookSink(
-        outbound, destination.url, secrets=lambda: [key.reveal() for key in keys], headers=destination.headers
+def _channel(destination: Destination, settings: Settings, outbound: Outbound) -> Channel:
+    """The sink that its type asks for, and how much and how often it takes. Mail can be gathered."""
+    return Channel(
+        sink=_sink(destination, settings, outbound),
+        policy=Policy(destination.retry),
+        concurrency=destination.concurrency,
+        per_second=destination.rate.per_second,
+        gathers=isinstance(destination, EmailDestination),
+        digest=_digest(destination),
+        kind=destination.type,
     )
-    return Channel(sink, Policy(destination.retry), destination.concurrency)
+
+
+def _digest(destination: Destination) -> timedelta | None:
+    return destination.digest if isinstance(destination, EmailDestination) else None
+
+
+def _sink(destination: Destination, settings: Settings, outbound: Outbound) -> Sink:
+    match destination:
+        case WebhookDestination():
+            return _webhook(destination, settings, outbound)
+        case SlackDestination():
+            return _slack(destination, settings, outbound)
+        case EmailDestination():
+            return _email(destination, settings)
+        case AppriseDestination():
+            return _apprise(destination, settings)
+
+
+def _webhook(destination: WebhookDestination, settings: Settings, outbound: Outbound) -> Sink:
+    keys = destination.signing_secrets
+    return WebhookSink(
+        outbound,
+        destination.url,
+        secrets=lambda: [key.reveal() for key in keys],
+        headers=destination.headers,
+        format=destination.format,
+        template=destination.template,
+        via=Via(proxy=settings.egress.proxy, client_cert=destination.client_cert, client_key=destination.client_key),
+    )
+
+
+def _slack(destination: SlackDestination, settings: Settings, outbound: Outbound) -> Sink:
+    from ringback.sinks.slack import SlackSink
+
+    url, token = destination.webhook_url, destination.bot_token
+    return SlackSink(
+        outbound,
+        webhook_url=url.reveal if url is not None else None,
+        bot_token=token.reveal if token is not None else None,
+        channel=destination.channel or "",
+        api_url=destination.api_url,
+        final=destination.final,
+        result=destination.result,
+        public_url=settings.server.public_url,
+        via=Via(proxy=settings.egress.proxy),
+    )
+
+
+def _email(destination: EmailDestination, settings: Settings) -> Sink:
+    from ringback.sinks.email import EmailSink, Smtp
+
+    password = destination.smtp_password
+    return EmailSink(
+        to=destination.to,
+        sender=destination.sender,
+        smtp=Smtp.of(destination.smtp),
+        password=password.reveal if password is not None else None,
+        result=destination.result,
+        public_url=settings.server.public_url,
+    )
+
+
+def _apprise(destination: AppriseDestination, settings: Settings) -> Sink:
+    from ringback.sinks.apprise import AppriseSink
+
+    return AppriseSink(
+        destination.url.reveal,
+        schemes=destination.schemes,
+        result=destination.result,
+        public_url=settings.server.public_url,
+        proxy=settings.egress.proxy,
+    )
 
 
 def _watches(settings: Settings, terms: Terms, catalogue: Catalogue, problems: list[str]) -> tuple[Draft, ...]:

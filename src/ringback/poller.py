@@ -10,6 +10,7 @@ follows is core's, what lasts is the store's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -132,6 +133,7 @@ class Poller:
             outcome = await self.poll(watch, resting)
         except StoreFull:
             self._full_until = self._clock.now() + FULL_AGAIN
+            await self._store.reschedule([Reschedule(replace(watch, next_poll_at=self._full_until))])
         except Exception as error:  # noqa: BLE001 - a surprise is said, not passed on
             self._report(error)
         finally:
@@ -145,6 +147,8 @@ class Poller:
     async def _next_at(self, now: datetime) -> datetime | None:
         """The next due watch of an account that may be asked, or the next turn of one that has to wait for its rate."""
         self._exhausted = frozenset(name for name, limit in self._accounts.limits(now).items() if limit == 0)
+        if len(self._in_flight) >= self.terms.concurrency:
+            return None  # the end of a poll wakes us
         times = (await self._store.next_watch_at(self._exhausted), self._accounts.next_turn_at(now))
         return min((at for at in times if at is not None), default=None)
 
@@ -154,7 +158,8 @@ class Poller:
         """One poll; says what came of it. `resting`: the account may not be asked, but the watch is at its deadline."""
         answer = resting or await self._ask(watch)
         seen = self._read(watch, answer)
-        await self._note_health(watch, seen)
+        if resting is None:
+            await self._note_health(watch, seen)
         return await self._keep(watch, seen, answer)
 
     async def _ask(self, watch: Watch) -> Answer | Trouble:
@@ -194,9 +199,19 @@ class Poller:
         if isinstance(answer, Trouble):
             return Observation(trouble=answer)
         seen = self.catalogue.get(watch.provider).read(answer, watch.task_id)
+        if seen.trouble is not None:
+            seen = replace(seen, trouble=self._without_keys(seen.trouble, watch.account))
         if seen.unknown_word is not None:
             self._telemetry.unknown_word(watch.provider, seen.unknown_word)
         return seen
+
+    def _without_keys(self, met: Trouble, account: str) -> Trouble:
+        """Some vendors repeat the key that they refuse: it must not reach a log or a list."""
+        message = met.message
+        with contextlib.suppress(BadInput):  # its file is gone meanwhile: then there is no key to look for
+            for key in self.credentials.reveal(account).values():
+                message = message.replace(key, "***") if key else message
+        return replace(met, message=message)
 
     async def _note_health(self, watch: Watch, seen: Observation) -> None:
         """What the answer says about the account, beside the task."""
@@ -244,7 +259,8 @@ class Poller:
     async def _put_off(self, watch: Watch, resting: Trouble, now: datetime) -> None:
         """The account rests: the watch shows why, and comes back after the rest, at the latest at its deadline."""
         later = now + (resting.retry_after or timedelta()) + self.terms.rules.pace.min_interval * self._clock.jitter()
-        shown, _ = lifecycle.trouble(watch, resting, now)
+        known = watch.problem is not None and watch.problem.code in (lifecycle.NOT_FOUND, resting.code)
+        shown = watch if known else lifecycle.trouble(watch, resting, now)[0]  # nobody was asked: nothing is counted
         await self._store.reschedule([Reschedule(replace(shown, next_poll_at=min(later, watch.deadline_at)))])
 
     async def _hasten(self, account: str) -> None:
@@ -254,14 +270,12 @@ class Poller:
         spread = self.terms.rules.pace.min_interval
         while True:
             page = await self._store.watches(WatchQuery(states=OPEN, account=account, limit=PAGE, cursor=cursor))
-            later = (watch for watch in page.items if (watch.next_poll_at or now) > now + spread)
-            await self._store.reschedule(
-                [
-                    Reschedule(replace(watch, next_poll_at=now + spread * self._clock.jitter()))
-                    for watch in later
-                    if watch.id not in self._in_flight
-                ]
+            soon = (
+                replace(watch, next_poll_at=max(now + spread * self._clock.jitter(), watch.not_before_at or now))
+                for watch in page.items
+                if watch.id not in self._in_flight and (watch.next_poll_at or now) > now + spread
             )
+            await self._store.reschedule([Reschedule(watch) for watch in soon])
             cursor = page.next
             if cursor is None:
                 self._wake(now)

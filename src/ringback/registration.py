@@ -18,6 +18,7 @@ from ringback.core import ids
 from ringback.core.errors import BadInput, Forbidden, UnknownName, nearest
 from ringback.core.model import Callback
 from ringback.core.routing import Routes
+from ringback.egress import Egress
 from ringback.providers.base import About, Catalogue
 
 
@@ -70,6 +71,7 @@ class Terms(msgspec.Struct, frozen=True):
     routes: Routes = Routes()
     deadline: timedelta = timedelta(hours=24)
     min_interval: timedelta = timedelta(seconds=1)
+    egress: Egress | None = None
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -108,7 +110,7 @@ def draft(asked: Registration, caller: Caller, terms: Terms, catalogue: Catalogu
         account=account,
         task_id=task_id,
         params=params,
-        callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events),
+        callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events, egress=terms.egress),
         to=_to(asked.to, terms.routes),
         events=events,
         metadata=fields.metadata_of(asked.metadata),
@@ -132,10 +134,11 @@ def _account(asked: Registration, about: About, caller: Caller, terms: Terms) ->
         raise Forbidden(f"token '{caller.name}' may not use account '{name}'", account=name)
     vendor = terms.accounts.get(name)
     if vendor is None:
-        needs = " and ".join(about.credentials) or "base_url"
+        needs = (*(("vendor",) if name != about.vendor else ()), *(about.credentials or ("base_url",)))
+        variables = " and ".join(f"RINGBACK_ACCOUNTS__{name}__{key}".upper() for key in needs)
         raise BadInput(
-            f"no account '{name}' is configured: add [accounts.{name}] with its {needs} to the configuration."
-            f"{nearest(name, terms.accounts)}",
+            f"no account '{name}' is configured: add [accounts.{name}] with its {' and '.join(needs)} to the"
+            f" configuration, or set {variables} in its environment.{nearest(name, terms.accounts)}",
             code="no_account",
             account=name,
         )

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 import ringback
 from ringback.core.health import News
-from ringback.core.model import Attempt, Delivery, Event, Problem, Watch
+from ringback.core.model import Attempt, Delivery, Event, EventType, Problem, Watch
 from ringback.core.retry import Step
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -207,6 +207,10 @@ class Telemetry:
             self._log.warning(
                 "delivery.discarded", delivery=delivery.id, destination=delivery.destination, reason=delivery.reason
             )
+
+    def destination_news(self, name: str, event: EventType, reason: str, pending: int) -> None:
+        """A destination was paused or resumed."""
+        self._log.warning(event.value, destination=name, reason=reason or None, pending=pending)
 
     # ------------------------------------------------------------------ store
 

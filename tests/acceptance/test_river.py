@@ -8,6 +8,8 @@ import random
 import signal
 import sys
 
+import pytest
+
 from ringback.receiver import Reply
 from tests.acceptance.conftest import SECRET
 
@@ -72,6 +74,7 @@ async def test_progress_is_told_where_it_is_asked_for(daemon, upstream, receiver
     assert [one.data["sequence"] for one in got] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.timeout(300)
 async def test_two_hundred_tasks_survive_ten_kills(daemon, upstream, receiver):
     """Every final event arrives, every duplicate carries its first id, and the records agree with the receiver."""
     chance = random.Random(20261122)
@@ -185,7 +188,7 @@ async def test_sighup_takes_a_good_configuration_and_keeps_the_old_one_on_a_bad_
     daemon.configure(destinations__other=f'type = "webhook"\nurl = "{receiver.url}/other"\nsecret = "{SECRET}"')
     daemon.signal(signal.SIGHUP)
     await daemon.said("configuration.reloaded")
-    await daemon.register("u")
+    await daemon.register("u", to=["other"])
     assert (await receiver.wait_for(2))[1].path == "/other"
 
 

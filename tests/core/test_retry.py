@@ -41,6 +41,14 @@ def test_a_final_event_is_tried_thirteen_times_in_about_75_hours():
     assert "503" in delivery.reason
 
 
+@forall(some.floats(0, 1, exclude_max=True))
+def test_jitter_takes_no_attempt_away(jitter):
+    """Thirteen, however the waits fall; a schedule of one's own ends by itself, too."""
+    assert attempts(given.delivery(), FAILED, jitter=jitter)[1].attempts == 13
+    days = Policy((24 * HOUR, 48 * HOUR, 72 * HOUR))
+    assert attempts(given.delivery(), FAILED, days, jitter=jitter)[1].attempts == 4
+
+
 def test_a_passing_event_gives_up_after_ten_minutes():
     """Nobody needs to hear an hour later that it was running."""
     waits, delivery = attempts(given.delivery(given.event("running")), FAILED)

@@ -1,15 +1,21 @@
 """The command line where no daemon is needed: the first page, errors in one sentence, commands that work alone."""
 
+import fcntl
 import inspect
 import json
+import os
+import pty
 import re
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import httpx
 import pytest
 from standardwebhooks import Webhook
 
@@ -18,7 +24,7 @@ from ringback.cli import exits, main, show
 from ringback.cli.client import Daemon
 from ringback.core import errors
 from ringback.providers import shelf
-from tests.faces.terminal import environ, ringback, running
+from tests.faces.terminal import RINGBACK, URL, environ, ringback, running
 
 SHIPPED = shelf.CATALOGUE / "302ai-browser.toml"
 
@@ -127,6 +133,20 @@ def test_what_is_heavy_is_imported_only_where_it_is_needed(args, heavy):
         (["watch", "302ai-browser", "1", "--meta", "team"], "--meta 'team' is no pair: write it as KEY=VALUE"),
         (["watch", "302ai-browser", "1", "-"], "`-` stands alone"),
         (["watch", "302ai-browser", "-"], "no task id came in on standard input"),
+        (["resend"], "Say which deliveries: either their ids, or --state, --destination and --since."),
+        (["resend", "dlv_1", "--since", "2h"], "Say which deliveries: either their ids, or"),
+        (["resend", "--state", "pending"], 'Invalid value "pending" for --state'),
+        (["destinations", "tset", "team"], "There is no place for 'tset'. Did you mean 'test'? `ringback destinations"),
+        (["destinations", "pause"], "NAME requires an argument. `ringback destinations pause --help` says how."),
+        (["listen", "--fail", "503,5o3"], "--fail: '5o3' is no HTTP status from 200 to 599: write e.g. 503,503,200"),
+        (["listen", "--fail", "100"], "--fail: '100' is no HTTP status"),
+        (["listen", "--fail", "503,"], "--fail: '' is no HTTP status"),
+        (["route", "--event", "task.faild"], "--event 'task.faild' is no type of event. Did you mean 'task.failed'?"),
+        (["route", "--event", "done"], "is no type of event. There are task.queued, task.running"),
+        (["route", "--event", "task.failed"], "--provider is missing: whose task is task.failed about?"),
+        (["route", "--event", "task.failed", "--provider", "302ai-brwser"], "Did you mean '302ai-browser'?"),
+        (["route", "--event", "task.failed", "--provider", "302ai-browser", "--meta", "x"], "--meta 'x' is no pair"),
+        (["route", "--event", "provider.degraded", "--config", "no.toml"], "no.toml: cannot be read"),
         (["list", "--url", "127.0.0.1:8302"], "--url '127.0.0.1:8302' is no address: it looks like http://"),
         (["list", "--url", "http://[::1"], "is no address"),
         (["list", "--token", "new\nline"], "--token holds characters that no token has"),
@@ -300,7 +320,74 @@ def test_progress_is_as_much_as_is_known(progress, shown):
     assert show.progress(progress) == shown
 
 
+LONG = "x" * 90
+PAGES = {
+    "list": {
+        **dict.fromkeys(("last_polled_at", "error", "problem", "result", "progress")),
+        "id": f"w_{LONG}",
+        "provider": "302ai-browser",
+        "task_id": LONG,
+        "state": "running",
+    },
+    "deliveries": {
+        "id": f"dlv_{LONG}",
+        "event_type": "task.succeeded",
+        "destination": f"callback:{LONG}",
+        "state": "discarded",
+        "attempt_count": 13,
+        "next_attempt_at": None,
+    },
+    "destinations": {
+        **dict.fromkeys(("oldest_pending_at", "reason", "since")),
+        "name": LONG,
+        "type": "webhook",
+        "state": "active",
+        "pending": 0,
+    },
+}
+
+
+@pytest.mark.parametrize("command", PAGES)
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+def test_what_is_to_be_copied_is_whole(command, terminal):
+    """On a terminal of 20 columns and through a pipe, one row is one line, and no id or name in it is cut."""
+    body = json.dumps({"items": [PAGES[command]], "next": None}).encode()
+    with stranger(200, "application/json", body) as url:
+        out = _on_a_terminal(command, "--url", url) if terminal else ringback(command, "--url", url, COLUMNS="20").out
+    row = re.sub(r"\x1b\[[0-9;]*m", "", out.splitlines()[1])
+    whole = [text for text in PAGES[command].values() if isinstance(text, str) and LONG in text]
+    assert whole
+    assert all(text in row.split() for text in whole)
+
+
+def _on_a_terminal(*args):
+    """What a command writes to a terminal of 20 columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
+    env = environ(TERM="xterm")
+    del env["COLUMNS"]
+    with subprocess.Popen([*RINGBACK, *args], stdout=theirs, stdin=theirs, env=env) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # how Linux says that the other end is closed
+            while piece := os.read(ours, 4096):
+                said += piece
+        os.close(ours)
+        assert process.wait(60) == 0
+    return said.decode()
+
+
 # ---------------------------------------------------------------------- commands that work alone
+
+
+def test_listening_answers_as_it_is_told(tmp_path):
+    """`listen --fail` gives the scripted answers to the first events, one after another, and then 200."""
+    with running("listen", "--port", "0", "--fail", "503, 410,204", cwd=tmp_path) as receiver:
+        url = receiver.awaited(URL)[0]
+        answers = [httpx.post(url, json={"type": "task.failed"}, trust_env=False).status_code for _ in range(5)]
+        assert answers == [503, 410, 204, 200, 200]
+        assert httpx.post(url, content=b"no event", trust_env=False).status_code == 400
+        receiver.awaited("task.failed .* -> 503")
 
 
 def test_the_catalogue_is_listed_and_explained():

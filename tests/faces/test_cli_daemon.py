@@ -132,7 +132,7 @@ def test_a_refused_one_is_named_and_hinders_no_other(world):
     ("args", "sentence"),
     [
         (["302ai-brwser", "1"], "there is no provider '302ai-brwser'. Did you mean '302ai-browser'?"),
-        ([PROVIDER, "1", "--account", "nobody"], "no account 'nobody' is configured: add [accounts.nobody]"),
+        ([PROVIDER, "1", "--account", "nobody"], "add [accounts.nobody] with its vendor and api_key to the"),
         ([PROVIDER, "1", "--to", "taem"], "there is no destination 'taem'. Did you mean 'team'?"),
         ([PROVIDER, "1", "--event", "task.done"], "events: 'task.done' names no event"),
         ([PROVIDER, "1", "--deadline", "soon"], "deadline: 'soon' is not a duration"),

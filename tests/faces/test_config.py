@@ -62,6 +62,7 @@ def test_without_anything_there_are_the_defaults(tmp_path, monkeypatch):
     }
     assert (made.tokens, made.accounts, made.destinations, made.routes, made.watches) == ({}, {}, {}, (), ())
     assert made.callbacks.secret is None
+    assert (made.egress.allow, made.egress.proxy) == ((), "")
 
 
 def test_the_first_file_that_is_there_is_read(write, tmp_path, monkeypatch):
@@ -244,8 +245,13 @@ def test_everything_can_be_said(settings, tmp_path):
         interval = "10s"
         [callbacks]
         secret = "{OTHER}"
+        [egress]
+        allow = ["10.1.0.0/16", "fd00::/8", "ci.internal", "ci.internal:8443", "10.2.3.4:80", "[fd00::1]:80"]
+        proxy = "http://user:password@proxy.example:3128"
         """
     )
+    assert len(made.egress.allow) == 6
+    assert made.egress.proxy == "http://user:password@proxy.example:3128"
     assert (made.server.host, made.server.port, made.server.loopback) == ("::1", 9000, True)
     assert made.server.public_url == "https://ringback.example.org"
     assert (made.tokens["ci"].scope, made.tokens["ci"].accounts) == ("own", ("302ai",))

@@ -53,6 +53,9 @@ def test_all_problems_are_told_at_once(problems):
         [destinations.builds]
         type = "pager"
         url = "ci.example.org"
+        [destinations.hooks]
+        type = "webhook"
+        url = "ci.example.org"
         [[routes]]
         to = ["build"]
         [[watches]]
@@ -72,9 +75,9 @@ def test_all_problems_are_told_at_once(problems):
         "polling.intervall: unknown key. Did you mean 'polling.interval'?",
         'accounts.302ai.rate: \'fast\' is not a rate; write e.g. "50/s", "10/m" or "unlimited"',
         "accounts.Bad-Name: 'Bad-Name' is not a name; use a to z, 0 to 9 and _",
-        "destinations.builds.type: must be 'webhook'",
-        NO_URL.format("destinations.builds.url"),
-        "destinations.builds.secret: is missing: `ringback secret` makes one; give it to the receiver too",
+        "destinations.builds.type: must be 'webhook', 'slack', 'email' or 'apprise'",
+        NO_URL.format("destinations.hooks.url"),
+        "destinations.hooks.secret: is missing: `ringback secret` makes one; give it to the receiver too",
         "watches[0].task_id: is missing",
         "poling (RINGBACK_POLING__INTERVAL): unknown key. Did you mean 'RINGBACK_POLLING__INTERVAL'?",
         "routes[0].to: there is no [destinations.build]. Did you mean 'builds'?",
@@ -187,7 +190,7 @@ def test_a_variable_is_told_by_its_name(problems, variable, problem):
             f"[destinations.d]\n{WEBHOOK}headers = {{ webhook-id = 'x' }}",
             "destinations.d.headers: the header webhook-id",
         ),
-        (f"[destinations.d]\n{WEBHOOK}format = 'cloudevents'", "destinations.d.format: must be 'standard'"),
+        (f"[destinations.d]\n{WEBHOOK}format = 'xml'", "destinations.d.format: must be 'standard' or 'cloudevents'"),
         (f"[destinations.d]\n{WEBHOOK}events = []", "destinations.d.events: must not be empty"),
         (f"[destinations.d]\n{WEBHOOK}events = 'task.*'", "destinations.d.events: must be a list"),
         (
@@ -198,7 +201,9 @@ def test_a_variable_is_told_by_its_name(problems, variable, problem):
         (f"[destinations.d]\n{WEBHOOK}retry = {['1s'] * 65}", "destinations.d.retry: must not have more than 64 items"),
         (f"[destinations.d]\n{WEBHOOK}concurrency = true", "destinations.d.concurrency: must be"),
         (f"[destinations.d]\n{WEBHOOK}secrets = ['{OTHER}']", "destinations.d.secret: stands beside `secrets`"),
-        (f"[destinations.d]\n{WEBHOOK}rate = '5/s'", "destinations.d.rate: unknown key."),
+        (f"[destinations.d]\n{WEBHOOK}rate = 5", "destinations.d.rate: '5' is not a rate"),
+        ("[egress]\nallow = '10.0.0.0/8'", "egress.allow: must be a list"),
+        ("[egress]\nproxy = 'socks5://a.example:1'", "egress.proxy: is no proxy like http://"),
         (
             "[destinations.d]\ntype='webhook'\nurl='https://a.example'\nsecret='x'",
             "destinations.d.secret: a signing secret",
@@ -264,7 +269,9 @@ def test_a_byte_order_mark_and_foreign_newlines_are_forgiven(tmp_path):
 
 _NAMES = [part for key in config.keys(Settings) for part in key.split(".") if part != "*"]
 _KEYS = st.sampled_from([*_NAMES, "a", "302ai", "", "x_file", "É"])
-_TEXTS = st.text() | st.sampled_from(["5s", WHSEC, "webhook", "a"])
+_TEXTS = st.text() | st.sampled_from(
+    ["5s", WHSEC, "webhook", "slack", "email", "apprise", "ntfy://a", "a@b.example", "a"]
+)
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=4),
@@ -317,6 +324,21 @@ WRONG_WITH_SECRETS = f"""
     url = "https://user:{HIDDEN}@a.example/{HIDDEN}"
     secret = "{HIDDEN}"
     secrets = ["{HIDDEN}", 5]
+    [destinations.team]
+    type = "slack"
+    webhook_url = "hooks.slack.com/{HIDDEN}"
+    bot_token = ["{HIDDEN}"]
+    [destinations.oncall]
+    type = "email"
+    to = []
+    from = "x"
+    smtp = "smtp://user:{HIDDEN}@a.example"
+    smtp_password = 5
+    [destinations.phone]
+    type = "apprise"
+    url = "json://{HIDDEN}"
+    [egress]
+    proxy = "{HIDDEN}"
     [[watches]]
     provider = "p"
     task_id = "1"
@@ -329,7 +351,7 @@ WRONG_WITH_SECRETS = f"""
 
 def test_no_problem_tells_a_secret(problems):
     """However wrong the place that a secret stands in, neither the problem nor a traceback repeats it."""
-    assert len(problems(WRONG_WITH_SECRETS)) > 12
+    assert len(problems(WRONG_WITH_SECRETS)) > 19
     assert problems(
         WRONG_WITH_SECRETS,
         CALLBACKS__SECRETS=HIDDEN,

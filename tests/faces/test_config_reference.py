@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 import trustme
 
-from ringback.config import Settings, keys, load
+from ringback.config import (
+    Account,
+    AppriseDestination,
+    EmailDestination,
+    Settings,
+    SlackDestination,
+    Token,
+    WebhookDestination,
+    keys,
+    load,
+)
 from ringback.settings.complaints import PREFIX
 
 ROOT = Path(__file__).parents[2] / "config"
@@ -15,6 +25,18 @@ REFERENCE = ROOT / "ringback.toml"
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 SECRETS = "/run/secrets/"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+KEPT = {
+    "slack-url": "https://hooks.slack.com/services/T0000000/B0000000/a-webhook",
+    "apprise-url": "ntfys://ntfy.example.org/a-topic",
+}
+"""Secrets that have a form."""
+
+TYPES = {
+    "webhook": WebhookDestination,
+    "slack": SlackDestination,
+    "email": EmailDestination,
+    "apprise": AppriseDestination,
+}
 FREE = {"accounts.*.access_key", "accounts.*.secret_key_file"}
 """Keys that only some vendor's presets ask for."""
 
@@ -46,9 +68,9 @@ def at_home(tmp_path):
         for name in re.findall(rf"{SECRETS}([a-z0-9-]+(?:\.pem)?)", text):
             path = tmp_path / name
             if name.endswith(".pem"):
-                trustme.CA().cert_pem.write_to_path(str(path))
+                trustme.CA().issue_cert("client.example").private_key_and_cert_chain_pem.write_to_path(str(path))
             else:
-                path.write_text(WHSEC if "webhook" in name else f"the secret of {name}\n")
+                path.write_text(WHSEC if "webhook" in name else KEPT.get(name, f"the secret of {name}\n"))
         copy = tmp_path / "ringback.toml"
         copy.write_text(text.replace(SECRETS, f"{tmp_path}/"))
         return copy
@@ -81,26 +103,43 @@ def test_the_examples_of_the_reference_can_be_used(at_home):
     made = load(at_home(uncommented(REFERENCE.read_text())), {})
     assert set(made.accounts) == {"302ai", "302ai_team"}
     assert set(made.accounts["302ai_team"].credentials) == {"api_key", "access_key", "secret_key"}
-    assert set(made.destinations) == {"builds", "archive", "audit", "mirror"}
-    assert [len(to.signing_secrets) for to in made.destinations.values()] == [1, 2, 1, 2]
+    to = made.destinations
+    assert {type: [name for name in to if to[name].type == type] for type in TYPES} == {
+        "webhook": ["builds", "archive", "audit", "mirror"],
+        "slack": ["team", "incidents", "renders", "previews"],
+        "email": ["oncall", "archive_mail"],
+        "apprise": ["phone", "pager"],
+    }
+    assert [len(to[name].signing_secrets) for name in ("builds", "archive", "audit", "mirror")] == [1, 2, 1, 2]
+    assert [to[name].webhook_url is None for name in ("team", "incidents", "renders", "previews")] == [0, 0, 1, 1]
+    assert to["pager"].url.reveal() == KEPT["apprise-url"]
     assert (len(made.routes), len(made.watches), len(made.tokens)) == (2, 2, 2)
     assert made.callbacks.secret.reveal() == WHSEC
 
 
+def commented():
+    """Where a comment says what a default is: (the section's class, key, the default as it is said)."""
+    text = REFERENCE.read_text()
+    types = {name: TYPES[to["type"]] for name, to in tomllib.loads(uncommented(text))["destinations"].items()}
+    section = None
+    for line in text.splitlines():
+        table = re.match(r"#?\[+([a-z]+)(?:\.(\w+))?\]+", line)
+        if table:
+            section = (
+                types[table[2]] if table[1] == "destinations" else {"accounts": Account, "tokens": Token}.get(table[1])
+            )
+        said = re.match(r'#(\w+) = .*# default: ("[^"]*"|\{\}|[0-9]+)$', line)
+        if said:
+            yield section, said[1], said[2]
+
+
 def test_the_defaults_in_comments_are_the_defaults():
     """Where a comment of the reference says what an example's default is, the code says so too."""
-    made = load(None, {f"{PREFIX}ACCOUNTS__A__API_KEY": "x", f"{PREFIX}TOKENS__A__SECRET": "x"})
-    account, token = made.accounts["a"], made.tokens["a"]
-    commented = dict(re.findall(r'^#(\w+) = .*# default: ("[^"]*"|\{\})$', REFERENCE.read_text(), re.MULTILINE))
-    assert commented == {
-        "scope": f'"{token.scope}"',
-        "rate": f'"{account.rate}"',
-        "headers": "{}",
-        "params": "{}",
-        "ca_file": f'"{account.ca_file}"',
-        "proxy": f'"{account.proxy}"',
-    }
-    assert (account.headers, account.params) == ({}, {})
+    found = list(commented())
+    assert len(found) > 20
+    for section, key, said in found:
+        default = section.model_fields[key].default
+        assert said == (f"{default}" if isinstance(default, int | dict) else f'"{default}"'), (section, key)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -115,4 +154,4 @@ def test_an_example_can_be_used(at_home, path):
 
 def test_there_are_examples():
     """The examples above were found."""
-    assert len(EXAMPLES) >= 3
+    assert len(EXAMPLES) >= 4

@@ -67,7 +67,7 @@ def test_every_metric_is_described():
     """The table of metrics has every name as Prometheus sees it, and no other."""
     described = set(_first_column(_page("metrics.md"), "Metrics"))
     suffix = {"counter": "_total", "info": "_info"}
-    scrape = Scrape(Telemetry().registry, Stats({}, 0, {}, None), datetime(2026, 1, 1, tzinfo=UTC))
+    scrape = Scrape(Telemetry().registry, Stats({}, 0, {}, {}), datetime(2026, 1, 1, tzinfo=UTC))
     assert described == {metric.name + suffix.get(metric.type, "") for metric in scrape.collect()}
 
 

@@ -15,7 +15,8 @@ from ringback.core.model import Answer, AttemptOutcome
 from ringback.core.retry import Outcome
 from ringback.core.routing import Routes
 from ringback.credentials import Credentials, Keys, Secret
-from ringback.dispatcher import Channel, Dispatcher
+from ringback.destinations import Channel, Destinations
+from ringback.dispatcher import Dispatcher
 from ringback.intake import Intake
 from ringback.outbound import OutboundError
 from ringback.poller import Poller, PollTerms
@@ -147,14 +148,16 @@ class Daemon:
             terms=PollTerms(given.rules(routes=routes), 256),
             **common,
         )
-        self.dispatcher = Dispatcher(self.store, channels, lambda _: self.callbacks, **common)
+        self.destinations = Destinations(self.store, self.telemetry)
+        self.destinations.agree(channels, routes)
+        self.dispatcher = Dispatcher(self.store, self.destinations, lambda _: self.callbacks, **common)
         self.intake = Intake(self.store, shipped(), self.clock.now, terms=terms, wake=lambda: None)
 
     def configure(self, outcomes: Mapping[str, Mailbox], **channel: object) -> None:
         """Webhook destinations by name, each with a mailbox."""
         self.mailboxes = dict(outcomes)
         routes = given.routes(**dict.fromkeys(outcomes, ("task.*", "provider.*")))
-        self.build(routes, **{name: Channel(mailbox, **channel) for name, mailbox in outcomes.items()})
+        self.build(routes, **{name: Channel(sink=mailbox, **channel) for name, mailbox in outcomes.items()})
 
     async def register(self, task_id: str, **fields: object):
         registration = Registration(provider="302ai-browser", task_id=task_id, **fields)

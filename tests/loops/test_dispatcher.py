@@ -12,6 +12,7 @@ from given import HOUR, MINUTE, NOW, SECOND
 from ringback.core.errors import StoreFull
 from ringback.core.model import AttemptOutcome, Change, DeliveryState
 from ringback.core.retry import Outcome, Policy
+from ringback.core.routing import Routes
 from ringback.store.base import DeliveryQuery
 
 
@@ -143,6 +144,33 @@ async def test_a_dead_destination_delays_nobody(daemon, upstream, clock, mailbox
     await daemon.dispatcher.drain()
 
 
+async def test_one_origin_of_callbacks_takes_eight_attempts_at_once(daemon, upstream, clock, mailbox):
+    """However many it is owed: another origin goes first come, first served beside it."""
+    slow, gate = mailbox(), asyncio.Event()
+
+    async def hang(messages, now):
+        slow.got.extend(messages)
+        await gate.wait()
+        return await mailbox().send(messages, now)
+
+    slow.send = hang
+    daemon.dispatcher.callback_sink = lambda callback: slow if "slow" in callback.url else daemon.callbacks
+    for number in range(300):
+        upstream.says(f"s{number}", "finished")
+        await daemon.register(f"s{number}", callback_url="http://slow.example/x")
+    upstream.says("w", "finished")
+    await daemon.register("w", callback_url="http://well.example/x")
+    while (await daemon.store.stats()).watches.get("succeeded", 0) < 301:
+        await daemon.poll()
+    for _ in range(4):
+        await daemon.dispatcher.tick()
+        await asyncio.sleep(0)
+    assert len(slow.got) == 8
+    assert len(daemon.callbacks.got) == 1
+    gate.set()
+    await daemon.dispatcher.drain()
+
+
 async def test_a_callback_that_is_gone_is_dropped_and_what_it_is_owed_discarded(daemon, upstream, clock, mailbox):
     """410: with that reason; the watch goes on."""
     daemon.callbacks = mailbox(410)
@@ -162,7 +190,7 @@ async def test_what_a_removed_destination_is_owed_is_discarded_with_that_reason(
     daemon.configure({"builds": mailbox(503)})
     await follow(daemon, upstream, clock, "finished")
     await daemon.deliver()
-    daemon.dispatcher.channels = {}
+    daemon.destinations.agree({}, Routes())
     clock.turn(5 * SECOND)
     await daemon.deliver()
     (delivery,) = await deliveries(daemon)
@@ -263,7 +291,7 @@ async def test_a_step_of_the_wall_clock_moves_what_is_due_with_it(daemon, upstre
     await daemon.deliver()
     clock.turn(by)
     await daemon.store.shift(by)
-    for part in (daemon.accounts, daemon.poller, daemon.dispatcher):
+    for part in (daemon.accounts, daemon.poller, daemon.destinations):
         part.shift(by)
     asked = len(upstream.asked)
     clock.turn(4 * SECOND)

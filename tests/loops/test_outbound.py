@@ -11,8 +11,10 @@ import httpx
 import msgspec
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from ringback import __version__
+from ringback.egress import Egress
 from ringback.outbound import CODES, Outbound, OutboundError, Via
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -339,6 +341,70 @@ async def test_a_ca_file_that_is_none(outbound, tmp_path, content):
     assert str(path) in error.message
 
 
+@pytest.fixture
+def client(authority, tmp_path):
+    """A client certificate and its key, in files."""
+    made = authority.issue_cert("ringback@example.org")
+    made.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
+    made.private_key_pem.write_to_path(str(tmp_path / "client.key"))
+    made.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    return tmp_path
+
+
+@pytest.fixture
+def demanding(authority, identity):
+    """A TLS server that wants to see a certificate of this authority."""
+    context = identity("127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.mark.parametrize("files", [("client.pem", "client.key"), ("both.pem", "")])
+@pytest.mark.parametrize("guarded", [False, True])
+async def test_a_client_certificate(serve, client, demanding, ca_file, *, files, guarded):
+    """A server that demands one gets it; the same server refuses whoever shows none, or is reached another way."""
+    outbound = Outbound(egress=Egress(loopback=True))
+    server = await serve(keeps_alive, demanding)
+    certificate, key = [str(client / name) if name else "" for name in files]
+    shown = Via(ca_file=ca_file, guarded=guarded, client_cert=certificate, client_key=key)
+    assert (await outbound.send(Question(url=server.origin), via=shown)).body == b"ok"
+    error = await failure(outbound, server.origin, via=Via(ca_file=ca_file, guarded=guarded))
+    assert error.code in ("tls", "protocol")  # TLS 1.3: the server's no comes after our request has left
+    assert len(server.asked) == 1
+    await outbound.aclose()
+
+
+@pytest.mark.parametrize("wrong", ["missing", "nonsense", "key of another", "locked"])
+async def test_a_client_certificate_that_is_none(outbound, authority, client, wrong):
+    """A file that is missing, nonsense, of another certificate or locked is named; nobody is asked for a password."""
+    certificate, key = client / "client.pem", client / "client.key"
+    match wrong:
+        case "missing":
+            certificate.unlink()
+        case "nonsense":
+            key.write_text("nonsense")
+        case "key of another":
+            authority.issue_cert("b@example.org").private_key_pem.write_to_path(str(key))
+        case "locked":
+            loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+            lock = serialization.BestAvailableEncryption(b"hush")
+            pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+            key.write_bytes(loaded.private_bytes(pem, form, lock))
+    error = await failure(outbound, "https://127.0.0.1:1", via=Via(client_cert=str(certificate), client_key=str(key)))
+    assert error.code == "tls"
+    assert str(certificate) in error.message
+
+
+async def test_a_proxy_is_not_shown_the_client_certificate(outbound, serve, client, demanding, ca_file):
+    """Who we are is the receiver's business: a proxy that we speak TLS to may not learn it, even if it asks."""
+    proxy = await serve(keeps_alive, demanding)
+    via = Via(ca_file=ca_file, proxy=proxy.origin, client_cert=str(client / "both.pem"))
+    error = await failure(outbound, "https://vendor.example", via=via)
+    assert error.code != "timeout"
+    assert proxy.asked == []
+
+
 async def test_an_answer_comes_as_it_was(outbound, serve):
     """Status, headers by lower-case name, repeated ones joined, and the raw body."""
     server = await serve(says(b"HTTP/1.1 418 I'm a teapot\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 3\r\n\r\n\xff\x00\n"))
@@ -611,7 +677,7 @@ async def test_the_transport_is_a_seam():
         async def aclose(self):
             closed.append(self)
 
-    def carrier(via):
+    def carrier(via, addresses):
         opened.append(via)
         return Carrier()
 

@@ -217,6 +217,37 @@ async def test_the_deadline_expires_even_while_the_account_rests(daemon, upstrea
     assert await types(daemon) == ["task.expired"]
 
 
+async def test_a_resting_account_is_tried_again_although_its_watches_expire(daemon, upstream, clock):
+    """What was not asked says nothing about the account: every five minutes somebody is."""
+    upstream.always = Answer(status=401, body=b"{}")
+    for number in range(12):
+        await daemon.register(f"t{number}", deadline=f"{8 + 4 * number}m")
+    await daemon.until(9 * MINUTE, step=10 * SECOND, do=daemon.poll)
+    upstream.always = Answer(status=200, body=b'{"status": "running"}')
+    await daemon.until(6 * MINUTE, step=10 * SECOND, do=daemon.poll)
+    assert "provider.recovered" in await types(daemon)
+
+
+async def test_a_key_that_the_provider_repeats_is_not_shown(daemon, upstream, clock):
+    """Neither in the problem nor in the event."""
+    upstream.always = Answer(status=401, body=b'{"error": {"err_code": 1, "message": "bad key k-1", "type": "x"}}')
+    watch = await daemon.register("t")
+    await daemon.poll()
+    shown = (await daemon.store.watch(watch.id)).problem.message
+    assert "k-1" not in shown
+    assert "***" in shown
+
+
+async def test_a_task_that_is_not_found_vanishes_although_its_account_rests_at_times(daemon, upstream, clock):
+    """A rest asks nobody: the hour of a task that was never seen goes on."""
+    upstream.says("t", 404)
+    upstream.says("busy", *([Answer(status=429, headers={"retry-after": "60"}), "running"] * 40))
+    watch = await daemon.register("t")
+    await daemon.register("busy", interval="5m")
+    await daemon.until(70 * MINUTE, step=20 * SECOND, do=daemon.poll)
+    assert (await daemon.store.watch(watch.id)).state is WatchState.VANISHED
+
+
 async def test_an_accounts_rate_is_kept(make_daemon, upstream, clock):
     """Two a second: whatever is due, and nobody of another account waits for it."""
     daemon = make_daemon(clock, upstream, {"302ai": AccountTerms(per_second=2.0), "other": AccountTerms()})

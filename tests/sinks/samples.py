@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from ringback.core.document import Document
-from ringback.core.ids import event_id
+from ringback.core.ids import delivery_id, event_id
 from ringback.core.model import AccountData, DestinationData, Error, Event, EventType, Progress, TaskData, WatchState
 from ringback.sinks.base import Message
 from ringback.sinks.signing import secret_from
@@ -60,4 +60,5 @@ def destination_event():
 
 def message(event=None, attempt=1):
     """One delivery of an event."""
-    return Message("dlv_1", event or task_event(), attempt)
+    event = event or task_event()
+    return Message(delivery_id(event.id, "builds"), event, attempt)

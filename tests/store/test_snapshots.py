@@ -247,12 +247,20 @@ async def test_a_tend_that_is_cancelled_goes_on(tmp_path, monkeypatch):
     assert len(snapshots(tmp_path)) == 1
 
 
-async def test_closing_writes_the_snapshot_that_is_due(tmp_path):
-    """So that the next start reads it and not the segments."""
-    async with journal(tmp_path, compact_at=1) as store:
-        await steps.follow(store, "queued")
-    assert len(snapshots(tmp_path)) == 1
+async def test_closing_writes_the_snapshot_that_is_worth_it(tmp_path):
+    """So that the next start reads it and not the segments, however large the last one was."""
+    async with journal(tmp_path, compact_at=300) as store:
+        for number in range(20):
+            await steps.follow(store, "queued", of=given.watch(f"task-{number}"))
+        await store.tend()
+        await steps.follow(store, "queued", of=given.watch("more"))
+        await store.tend()
+        assert len(snapshots(tmp_path)) == 1
+    assert len(snapshots(tmp_path)) == 2
     assert len(lines(segments(tmp_path)[-1])) == 1
+    async with journal(tmp_path, compact_at=300) as store:
+        assert (await store.stats()).watches == {"queued": 21}
+    assert len(snapshots(tmp_path)) == 2
 
 
 async def test_without_space_for_a_snapshot_the_journal_goes_on(tmp_path, monkeypatch):

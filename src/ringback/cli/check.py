@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.cli import exits
 from ringback.cli.local import kept_secret
 from ringback.cli.serve import ConfigFile
-from ringback.cli.show import facts, note
+from ringback.cli.show import facts, note, table
 from ringback.core.errors import BadInput, PresetError, SettingsError, SetupError, StoreLocked, nearest
 
 if TYPE_CHECKING:
     from ringback.config import Settings
+
+OURSELVES = "ringback itself"
+EXAMPLES_AT_MOST = 12
+"""Kinds of tasks that are shown; `ringback route` answers for any other."""
 
 
 def check(*, config: ConfigFile = None) -> int:
@@ -65,7 +70,41 @@ def _good(settings: Settings) -> int:
             ("watches", str(len(settings.watches) or "")),
         )
     )
+    if settings.destinations:
+        print()
+        table(("EVENT", "OF", "GOES TO"), _examples(settings))
     return exits.DONE
+
+
+def _examples(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Where each type of event would go: of any task, and of one for every route that asks for a certain kind."""
+    from ringback.cli.route import reached
+    from ringback.core.model import EventType
+    from ringback.plan import routes_of
+
+    routes = routes_of(settings)
+    for about, provider, metadata in list(_tasks(settings))[:EXAMPLES_AT_MOST]:
+        for event in EventType:
+            if event.about_a_task == (about != OURSELVES):
+                names = reached(routes, event, provider, metadata)
+                yield event.value, about, ", ".join(names) or "nobody"
+
+
+def _tasks(settings: Settings) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    """(in words, provider, metadata) of the tasks that routes tell apart."""
+    from ringback.providers.shelf import shipped
+
+    presets = [preset.about.id for preset in shipped().all()]
+    yield OURSELVES, "", {}
+    yield "any task", "", {}
+    told: list[str] = []
+    for route in settings.routes:
+        for glob in route.providers or ("",):
+            provider = next((preset for preset in presets if fnmatchcase(preset, glob)), glob)
+            words = ", ".join([provider, *(f"{key}={value}" for key, value in route.metadata.items())]).strip(", ")
+            if words and words not in told:
+                told.append(words)
+                yield words, provider, route.metadata
 
 
 def _plan(settings: Settings) -> Iterator[str]:

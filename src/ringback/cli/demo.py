@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -191,7 +193,8 @@ class Stage:
             f"{len(self.tasks)} tasks, {len(accepted)} events delivered: each once, in order, every signature valid, "
             f"{again} after a failed attempt."
         )
-        print("Next: the tutorial, docs/tutorial.md, or right away `ringback serve` and `ringback --help`.")
+        first = "" if shutil.which("ringback") else f"`source {Path(sys.executable).parent}/activate`, "
+        print(f"Next: the tutorial, docs/tutorial.md, or right away {first}`ringback serve` and `ringback --help`.")
         return exits.DONE
 
     # ------------------------------------------------------------------ what must be true

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -52,20 +53,24 @@ def listen(
     secret: Annotated[
         str | None, Parameter(help="what events are signed with; default: this instance's, when it has one")
     ] = None,
+    fail: Annotated[
+        str | None, Parameter(help="what the first events are answered with, e.g. 503,503,200; then 200")
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
     """Receive events here: verify their signatures and print a line for each, until Ctrl-C.
 
-    Example: `ringback listen --port 8303`
+    Example: `ringback listen --port 8303 --fail 503,503,200`
     """
     from ringback.sinks import signing
 
+    answers = _statuses(fail) if fail is not None else []
     if secret is not None:
         signing.key_of(secret)
     else:
         with suppress(RingbackError):
             secret = instance_secret(config)
-    asyncio.run(_listen(port, secret))
+    asyncio.run(_listen(port, secret, answers))
 
 
 def instance_secret(config: Path | None) -> str:
@@ -103,10 +108,19 @@ def kept_secret(directory: Path) -> str | None:
     return text
 
 
-async def _listen(port: int, secret: str | None) -> None:
+def _statuses(text: str) -> list[int]:
+    """The scripted answers. A 1xx is none: it only announces one."""
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if re.fullmatch("[2-5][0-9][0-9]", word) is None:
+            raise BadInput(f"--fail: '{word}' is no HTTP status from 200 to 599: write e.g. 503,503,200")
+    return [int(word) for word in words]
+
+
+async def _listen(port: int, secret: str | None, answers: list[int]) -> None:
     from ringback.receiver import Receiver
 
-    async with Receiver(secret, now=wall_clock(), port=port, printer=_line) as receiver:
+    async with Receiver(secret, now=wall_clock(), answers=answers, port=port, printer=_line) as receiver:
         checks = "and verifies signatures" if secret else "and checks no signature (name one with --secret)"
         note(f"Listens at {receiver.url} {checks}. Ctrl-C ends it.")
         await asyncio.Event().wait()

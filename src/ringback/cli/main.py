@@ -36,6 +36,7 @@ COMMANDS = (
         (
             ("serve", "serve:serve", "run the daemon in the foreground"),
             ("check", "check:check", "validate the configuration and say every problem"),
+            ("route", "route:route", "which destinations would get an event"),
             ("secret", "local:secret", "a new signing secret, or the one this instance signs with"),
             ("providers", "providers:app", "the catalogue: how each API is asked and read"),
             ("store", "store:app", "look at the journal of a stopped daemon"),
@@ -51,6 +52,8 @@ COMMANDS = (
             ("abandon", "watch:abandon", "stop following a task"),
             ("events", "read:events", "what happened, oldest first; --follow for what happens"),
             ("deliveries", "read:deliveries", "what was delivered, and what is still owed"),
+            ("resend", "resend:resend", "send again what was delivered or given up"),
+            ("destinations", "destinations:app", "how each is doing; test, pause, resume one"),
         ),
     ),
 )
@@ -96,7 +99,7 @@ def page() -> str:
     """What `ringback --help` says."""
     lines = ["ringback - a callback for every API that makes you poll", "", "Usage: ringback COMMAND [--help]"]
     for title, commands in COMMANDS:
-        lines += ["", f"{title}:", *(f"  {name:<12}{line}" for name, _, line in commands)]
+        lines += ["", f"{title}:", *(f"  {name:<14}{line}" for name, _, line in commands)]
     return "\n".join([*lines, "", "`ringback demo` shows it working; `ringback COMMAND --help` explains a command."])
 
 
@@ -139,12 +142,13 @@ def _dispatch(tokens: Sequence[str]) -> int:
     from cyclopts import CycloptsError, UnusedCliTokensError
 
     tokens = [STDIN if word == "-" else word for word in tokens]
+    whole = app()
     try:
-        code = app()(tokens, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
+        code = whole(tokens, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
     except CycloptsError as error:
         command = " ".join(error.command_chain or tokens[:1])
         left = isinstance(error, UnusedCliTokensError) and error.unused_tokens
-        what = f"There is no place for '{left[0]}'." if left else str(error)
+        what = f"There is no place for '{left[0]}'.{nearest(left[0], whole[tokens[0]])}" if left else str(error)
         print(f"{what} `ringback {command} --help` says how.", file=sys.stderr)
         return exits.USAGE
     return code if isinstance(code, int) else exits.DONE

@@ -1,4 +1,4 @@
-"""What people read on a terminal: tables of watches and deliveries, lines of events, one watch in full.
+"""What people read on a terminal: tables of watches, deliveries and destinations, lines of events, one in full.
 
 Secret: the layout. Rows are as wide as they need to be, so that an id can always be copied. What comes from a provider
 loses its control characters: it cannot drive the terminal.
@@ -19,9 +19,11 @@ COLOURS: Mapping[str, str] = {
     "running": "blue",
     "succeeded": "green",
     "delivered": "green",
+    "active": "green",
     "failed": "red",
     "refused": "red",
     "discarded": "red",
+    "paused": "yellow",
     "expired": "yellow",
     "vanished": "yellow",
     "cancelled": "yellow",
@@ -32,6 +34,9 @@ COLOURS: Mapping[str, str] = {
 
 LONGEST = 100
 """Characters of a provider's text in a table or line; `show` has the whole."""
+
+WIDEST = 1_000_000
+"""Columns of a table, whatever the terminal has: rich would cut what is wider, and an id first."""
 
 
 def note(text: str) -> None:
@@ -58,9 +63,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         grid.add_column(header, no_wrap=True)
     for row in rows:
         grid.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
-    console = Console(highlight=False)
-    wide = console.options.update(width=1_000_000)
-    console.print(grid, width=max(1, Measurement.get(console, wide, grid).maximum), soft_wrap=True)
+    console = Console(highlight=False, width=WIDEST)
+    console.width = max(1, Measurement.get(console, console.options, grid).maximum)
+    console.print(grid, soft_wrap=True)
 
 
 def clean(text: object, *, at_most: int | None = None) -> str:
@@ -134,6 +139,27 @@ def delivery_row(delivery: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def deliveries(count: int) -> str:
+    """So many deliveries, as the beginning of a sentence about them."""
+    return "1 delivery is" if count == 1 else f"{count} deliveries are"
+
+
+DESTINATION = ("NAME", "TYPE", "STATE", "PENDING", "OLDEST", "SINCE", "")
+
+
+def destination_row(destination: Mapping[str, Any]) -> tuple[str, ...]:
+    """A destination in a table."""
+    return (
+        destination["name"],
+        destination["type"],
+        destination["state"],
+        str(destination["pending"]),
+        moment(destination["oldest_pending_at"]),
+        moment(destination["since"]),
+        clean(destination["reason"] or "", at_most=LONGEST),
+    )
+
+
 def event_line(event: Mapping[str, Any]) -> str:
     """An event on one line."""
     data = event["data"]
@@ -194,6 +220,22 @@ def delivery_in_full(delivery: Mapping[str, Any]) -> None:
     if delivery["attempts"]:
         print()
         table(("ATTEMPT", "AT", "OUTCOME", "STATUS", "TOOK", ""), map(_attempt_row, delivery["attempts"]))
+
+
+def tested(name: str, found: Mapping[str, Any]) -> None:
+    """What came back for a test event; the receiver's own words last."""
+    facts(
+        (
+            ("destination", clean(name)),
+            ("outcome", found["outcome"]),
+            ("status", "" if found["status"] is None else str(found["status"])),
+            ("took", f"{found['latency_ms']:.0f} ms"),
+            ("message", clean(found["message"] or "")),
+        )
+    )
+    if found["excerpt"]:
+        print("answer")
+        print(printable(found["excerpt"]))
 
 
 def _attempt_row(attempt: Mapping[str, Any]) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ def verify(directory: Directory, /) -> int:
 
     found = examine.verify(directory)
     for finding in found.findings:
-        note(f"{finding.file}, byte {finding.byte}: {finding.what}")
+        place = f"{finding.file}, byte {finding.byte}: "
+        note(place + finding.what.removeprefix(place))  # a refusal names its place itself
     records = sum(found.records.values())
     print(f"{directory}: {'sound' if found.sound else 'damaged'}: {len(found.records)} files with {records} records")
     return exits.DONE if found.sound else exits.FOUND

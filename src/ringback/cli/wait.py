@@ -50,6 +50,9 @@ EXITS = {
 HOPELESS = frozenset({UNAUTHORIZED, "no_account", "no_provider", "bad_params", "blocked_host"})
 """Problems of the set-up: a task that was never seen because of one of them will not be seen by waiting."""
 
+ASTRAY = frozenset({"dns", "refused", "unreachable", "tls", "rejected", "unreadable"})
+"""Problems that a wrong address has too."""
+
 
 def wait(
     provider: Provider,
@@ -153,12 +156,19 @@ def _tell(status: Status | None, told: _Told, started_s: float, watch: Watch) ->
 
 
 def _line(watch: Watch) -> str:
-    if watch.problem is not None:
-        return show.clean(f"{watch.problem.code}: {watch.problem.message}")
+    if watch.problem is not None and not watch.state.final:
+        return show.clean(f"{watch.problem.code}: {watch.problem.message}{_hint(watch)}")
     if watch.error is not None:
         return show.clean(f"{watch.state.value}: {watch.error.code}: {watch.error.message}", at_most=show.LONGEST)
     how_far = show.progress(msgspec.to_builtins(watch.progress)) if not watch.state.final else ""
     return f"{watch.state.value}  {how_far}".rstrip()
+
+
+def _hint(watch: Watch) -> str:
+    """What to look at when the address may be wrong: one that never answered, as far as we saw."""
+    if watch.first_seen_at is not None or watch.problem is None or watch.problem.code not in ASTRAY:
+        return ""
+    return f" (asking on; if that is wrong, set [accounts.{watch.account}] base_url)"
 
 
 def _escaped(text: str) -> str:

@@ -135,5 +135,5 @@ def _register(ids: Sequence[str], wishes: dict[str, Any], daemon: Daemon) -> int
             print(f"{watch['id']}  {how:<15}  {watch['state']:<9}  {clean(id)}", flush=True)
         else:
             refused += 1
-            note(f"{clean(id)}: refused: {sentence(answer['problem'])}")
+            note(f"{clean(id) or '(no id)'}: refused: {sentence(answer['problem'])}")
     return refused

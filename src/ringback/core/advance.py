@@ -79,7 +79,7 @@ def keep(before: Watch, after: Watch, event: EventType | None, routes: Routes, n
 
 
 def owed(event: Event, to: Iterable[Target], now: datetime) -> tuple[Delivery, ...]:
-    """One delivery for each target, due now."""
+    """One delivery for each target, due now, or when the target has collected."""
     return tuple(
         Delivery(
             id=ids.delivery_id(event.id, target.destination),
@@ -91,7 +91,7 @@ def owed(event: Event, to: Iterable[Target], now: datetime) -> tuple[Delivery, .
             destination=target.destination,
             group=target.group,
             created_at=now,
-            next_attempt_at=now,
+            next_attempt_at=now + target.delay,
         )
         for target in to
     )

@@ -12,7 +12,7 @@ import msgspec
 NOT_HERE = msgspec.Raw()
 
 
-class Document(msgspec.Struct, frozen=True, eq=False, omit_defaults=True):
+class Document(msgspec.Struct, frozen=True, gc=False, eq=False, omit_defaults=True):
     """A JSON value of the provider's, kept as its UTF-8 text; equal when the text is.
 
     `json` is empty while only the store holds the text (a claimed watch does not carry its large documents). `size` is

@@ -115,7 +115,8 @@ def _locked_out(
     health: Health, met: Trouble, watch: str, open_watches: int, now: datetime
 ) -> tuple[Health, News | None]:
     after = replace(health, unauthorized=health.unauthorized | {watch})
-    if len(after.unauthorized) < min(2, open_watches):
+    if not open_watches or len(after.unauthorized) < min(2, open_watches):
         return after, None
     news = News.DEGRADED if health.degraded is None else None
-    return replace(after, resting_until=now + ASK_AGAIN, degraded=Error(met.code, met.message)), news
+    until = max(health.resting_until or now, now + ASK_AGAIN)
+    return replace(after, resting_until=until, degraded=Error(met.code, met.message)), news

@@ -85,7 +85,7 @@ def reopen(watch: Watch, deadline_at: datetime, now: datetime) -> Watch:
         problem=None,
         first_seen_at=None,
         finished_at=None,
-        next_poll_at=now,
+        next_poll_at=max(now, watch.not_before_at or now),
         deadline_at=deadline_at,
     )
 

@@ -15,8 +15,8 @@ Glossary (docs/reference/glossary.md is the public one):
     mark         what must not be announced again: a degraded account, a paused destination
     change       what one decision keeps: the unit of commit, of a journal line, of replay and of a test
 
-Every value is a frozen `msgspec.Struct`. Mappings inside them are values too: never changed in place. `*_at` is an
-aware UTC time.
+Every value is a frozen `msgspec.Struct`, outside the garbage collector (values form no cycles, and there are very
+many). Mappings inside them are values too: never changed in place. `*_at` is an aware UTC time.
 """
 
 from __future__ import annotations
@@ -123,14 +123,14 @@ class AttemptOutcome(StrEnum):
     REFUSED = "refused"
 
 
-class Error(msgspec.Struct, frozen=True):
+class Error(msgspec.Struct, frozen=True, gc=False):
     """Why a task failed, in the provider's words."""
 
     code: str
     message: str
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, gc=False):
     """How far a task is: a value, of a total, as a fraction of 1, in words; what is not known is None."""
 
     value: int | float | None = None
@@ -139,7 +139,7 @@ class Progress(msgspec.Struct, frozen=True):
     text: str | None = None
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True, gc=False):
     """Why a watch cannot be read just now; `count` answers in a row since `since` had this code."""
 
     code: str
@@ -148,7 +148,7 @@ class Problem(msgspec.Struct, frozen=True):
     count: int
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class Trouble(msgspec.Struct, frozen=True, gc=False):
     """One answer that says nothing about the task: what is wrong, and how long the provider asks us to wait."""
 
     code: str
@@ -156,7 +156,7 @@ class Trouble(msgspec.Struct, frozen=True):
     retry_after: timedelta | None = None
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one answer says. Exactly one of `state` and `trouble` is set.
 
     `unknown_word` is the provider's status word when its preset does not list it: the state is then `running`.
@@ -175,7 +175,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: timedelta | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A provider's answer as it came: HTTP status, lower-case header names, raw body."""
 
     status: int
@@ -184,7 +184,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime | None = None
 
 
-class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
+class Callback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A URL that came with a watch; `secret` None means the instance's own."""
 
     id: str
@@ -198,7 +198,7 @@ class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"callback:{self.id}"
 
 
-class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Watch(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Our record of following one task.
 
     `version` counts commits and guards them (compare-and-set); `sequence` counts recorded events. `not_before_at` is
@@ -242,7 +242,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return next((callback for callback in self.callbacks if callback.destination == destination), None)
 
 
-class TaskData(msgspec.Struct, frozen=True, kw_only=True, tag_field="about", tag="task"):
+class TaskData(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="about", tag="task"):
     """What an event says about a task: the watch as it was when the change was observed."""
 
     watch_id: str
@@ -265,7 +265,7 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True, tag_field="about", tag
     observed_at: datetime
 
 
-class AccountData(msgspec.Struct, frozen=True, tag_field="about", tag="account"):
+class AccountData(msgspec.Struct, frozen=True, gc=False, tag_field="about", tag="account"):
     """What a `provider.*` event says: the account, what is wrong, and how many open watches it has."""
 
     account: str
@@ -273,7 +273,7 @@ class AccountData(msgspec.Struct, frozen=True, tag_field="about", tag="account")
     watches: int
 
 
-class DestinationData(msgspec.Struct, frozen=True, tag_field="about", tag="destination"):
+class DestinationData(msgspec.Struct, frozen=True, gc=False, tag_field="about", tag="destination"):
     """What a `destination.*` event says: why it is paused since when, and how many deliveries wait."""
 
     destination: str
@@ -282,7 +282,7 @@ class DestinationData(msgspec.Struct, frozen=True, tag_field="about", tag="desti
     pending: int
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """An immutable fact; `at` is when it was observed."""
 
     id: str
@@ -306,7 +306,7 @@ class Event(msgspec.Struct, frozen=True):
         return self.data.owner if isinstance(self.data, TaskData) else ""
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One event owed to one destination or callback.
 
     `group` is what shares a fate: the destination's name, or the origin of a callback's URL. `position` is the place in
@@ -336,7 +336,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (self.watch_id, self.destination)
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One try of a delivery. `status` is the channel's own code (HTTP, SMTP); `excerpt` at most 4 KiB of its answer."""
 
     number: int
@@ -348,7 +348,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     excerpt: str | None = None
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
+class Mark(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What must not be announced again after a restart.
 
     `subject` is `account:NAME` (degraded) or `destination:NAME` (paused); `active` whether it is so now; `sequence`
@@ -363,7 +363,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
 
 
-class Change(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="entry", tag="change"):
+class Change(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="entry", tag="change"):
     """What one decision keeps, all or nothing. Deliveries replace those of the same id."""
 
     watch: Watch | None = None

@@ -15,18 +15,19 @@ BURST_S = 0.2
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """Tokens at a time; `per_second` None is unlimited."""
+    """Tokens at a time; `per_second` None is unlimited, `burst` None the usual share of a second."""
 
     per_second: float | None
     tokens: float = 1.0
     at: datetime | None = None
+    burst: float | None = None
 
     def filled(self, now: datetime, share: float = 1.0) -> Bucket:
         """The bucket now, filled at a share of its rate."""
         if self.per_second is None:
             return self
         passed_s = max((now - self.at).total_seconds(), 0.0) if self.at is not None else BURST_S
-        most = max(self.per_second * BURST_S, 1.0)
+        most = max(self.burst or self.per_second * BURST_S, 1.0)
         return replace(self, tokens=min(self.tokens + passed_s * self.per_second * share, most), at=now)
 
     def taken(self, count: int) -> Bucket:

@@ -96,7 +96,8 @@ def step(delivery: Delivery, outcome: Outcome, policy: Policy, now: datetime, ji
     else:
         wait = schedule[delivery.position] * (1 - JITTER + 2 * JITTER * jitter)
         at, position = now + max(wait, _asked(outcome, jitter)), delivery.position + 1
-    if _too_late(delivery, policy, at - started):
+    asked_for = outcome.throttled or _asked(outcome, jitter) > timedelta()
+    if _too_late(delivery, policy, at - started, stretched=asked_for):
         return GiveUp(f"too late to try again; the last: {outcome.message}")
     return Again(at, position)
 
@@ -176,8 +177,8 @@ def _asked(outcome: Outcome, jitter: float) -> timedelta:
     return asked * (1 + JITTER * jitter)
 
 
-def _too_late(delivery: Delivery, policy: Policy, lasted: timedelta) -> bool:
-    """A custom schedule ends by itself; only being held back (429) can stretch it."""
+def _too_late(delivery: Delivery, policy: Policy, lasted: timedelta, *, stretched: bool) -> bool:
+    """A schedule ends by itself; only being held back (429, Retry-After) can stretch it."""
     if delivery.event_type.lasting or policy.retry is not None:
-        return lasted > LASTS
+        return stretched and lasted > LASTS
     return lasted > PASSING_LASTS

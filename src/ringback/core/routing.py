@@ -6,6 +6,7 @@ Secret: how routes, defaults, a watch's own `to` and `events`, and its callbacks
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -19,10 +20,14 @@ ABOUT_OURSELVES = ("provider.*", "destination.*")
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where one delivery goes: a destination's name or `callback:ID`, and the group whose fate it shares."""
+    """Where one delivery goes: a destination's name or `callback:ID`, and the group whose fate it shares.
+
+    `delay` is how long it may wait for others.
+    """
 
     destination: str
     group: str
+    delay: timedelta = timedelta()
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -35,10 +40,18 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Routes(msgspec.Struct, frozen=True):
-    """The routes, and for every destination the globs of what it wants by default. No routes: all destinations."""
+    """The routes, and for every destination the globs of what it wants by default. No routes: all destinations.
+
+    `delays` are how long a destination collects before it is sent to (a digest).
+    """
 
     destinations: Mapping[str, tuple[str, ...]] = {}
     routes: tuple[Route, ...] = ()
+    delays: Mapping[str, timedelta] = {}
+
+    def target(self, name: str) -> Target:
+        """A destination as a target."""
+        return Target(name, name, self.delays.get(name, timedelta()))
 
 
 def matches(event: EventType, globs: Iterable[str]) -> bool:
@@ -49,14 +62,14 @@ def matches(event: EventType, globs: Iterable[str]) -> bool:
 def targets(event: EventType, watch: Watch, routes: Routes) -> tuple[Target, ...]:
     """Everybody who gets this event of this watch, each once: its own `to` (else the routes), then its callbacks."""
     names = _named(event, watch, routes) if watch.to is not None else _routed(event, watch, routes)
-    return tuple(Target(name, name) for name in names) + tuple(
+    return tuple(map(routes.target, names)) + tuple(
         to_callback(callback) for callback in watch.callbacks if wants(callback, event)
     )
 
 
 def targets_about_ourselves(event: EventType, routes: Routes) -> tuple[Target, ...]:
     """Everybody who gets an event about ourselves: only who names it, and never a callback."""
-    return tuple(Target(name, name) for name in _routed(event, None, routes))
+    return tuple(map(routes.target, _routed(event, None, routes)))
 
 
 def wants(callback: Callback, event: EventType) -> bool:

@@ -7,11 +7,11 @@ Secret: the sentences, and which key is near to which. What stands in a value is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from ringback.settings.forms import FromEnvironment, InFile, Slip, UnknownKey
@@ -40,53 +40,83 @@ SENTENCES = {
     "literal_error": "must be {expected}",
 }
 
+UNKNOWN_TYPE = "kind"
+"""The error of a table that is of none of the types there are; `key` in its context is the key that says the type."""
+
 Place = tuple[int | str, ...]
+T = TypeVar("T")
 
 
 def told(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """Every problem, each once, as `key: sentence`."""
-    known = list(keys(root))
+    known = list(_places(root))
     return list(dict.fromkeys(_sentence(detail, known) for detail in error.errors(include_url=False)))
 
 
-def keys(section: type[BaseModel], before: str = "") -> Iterator[str]:
+def keys(root: type[BaseModel]) -> Iterator[str]:
     """Every key that can be set, with `*` for a name or a place in a list: `accounts.*.rate`, `routes.*.to`."""
+    yield from dict.fromkeys(".".join(_untagged(place)) for place in _places(root))
+
+
+def _places(section: type[BaseModel], before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The same, part by part; where a table may be of several types, the type stands in it as `[slack]`."""
     for attribute, field in section.model_fields.items():
         name = field.alias or attribute
-        inner = next((kind for kind in _kinds(field.annotation) if issubclass(kind, BaseModel)), None)
-        if inner is not None:
-            yield from keys(inner, f"{before}{name}." if inner is field.annotation else f"{before}{name}.*.")
-            continue
-        yield before + name
-        if name in getattr(section, "secret_keys", ()):
-            yield f"{before}{name}_file"
+        inner = [(tag, kind) for tag, kind in _kinds(field.annotation) if issubclass(kind, BaseModel)]
+        for tag, kind in inner:
+            star = () if kind is field.annotation else ("*",)
+            yield from _places(kind, (*before, name, *star, *tag))
+        if not inner:
+            yield (*before, name)
+            if name in getattr(section, "secret_keys", ()):
+                yield (*before, f"{name}_file")
 
 
 def spelled(place: Sequence[int | str]) -> str:
     """A place as people write it: `routes[0].to`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    parts = _untagged(place)
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
 
 
-def _kinds(annotation: Any) -> Iterator[type]:
+def _kinds(annotation: Any, tag: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type]]:
+    """The types in an annotation, each with its tag if it has one."""
     if isinstance(annotation, type) and not get_args(annotation):
-        yield annotation
+        yield tag, annotation
+    marks = tuple(mark.tag for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Tag))
     for inner in get_args(annotation):
-        yield from _kinds(inner)
+        yield from _kinds(inner, marks or tag)
 
 
-def _sentence(detail: ErrorDetails, known: Sequence[str]) -> str:
-    place: Place = tuple(part for part in detail["loc"] if part != "[key]")
+def _untagged(place: Iterable[T]) -> Iterator[T]:
+    """Without what nobody writes: the type of a table, and pydantic's mark of a key."""
+    return (part for part in place if not (isinstance(part, str) and part[:1] == "["))
+
+
+def _sentence(detail: ErrorDetails, known: Sequence[tuple[str, ...]]) -> str:
+    place: Place = detail["loc"]
     context = detail.get("ctx", {})
     cause = context.get("error")
-    variable = _variable(detail["input"]) if detail["type"] != "missing" else ""
+    given = detail["input"] if detail["type"] != "missing" else ""
+    if detail["type"] == UNKNOWN_TYPE and isinstance(given, dict):
+        place, given = (*place, context["key"]), given.get(context["key"], "")
+    variable = _variable(given)
     if detail["type"] == "extra_forbidden" or isinstance(cause, UnknownKey):
         says = "unknown key." + _suggestion(place, variable, known)
     elif cause is not None:
         says = str(cause)
+    elif detail["type"] == UNKNOWN_TYPE:
+        says = _about_type(detail, context)
     else:
         sentence = SENTENCES.get(detail["type"])
         says = sentence.format(**context) if sentence is not None else detail["msg"]
     return f"{spelled(place)}{f' ({variable})' if variable else ''}: {says}"
+
+
+def _about_type(detail: ErrorDetails, context: Mapping[str, Any]) -> str:
+    table = detail["input"]
+    if not isinstance(table, dict):
+        return SENTENCES["dict_type"]
+    return detail["msg"] if context["key"] in table else f"is missing: it {detail['msg']}"
 
 
 def _variable(value: object) -> str:
@@ -96,16 +126,16 @@ def _variable(value: object) -> str:
     return value.variable if isinstance(value, FromEnvironment) else ""
 
 
-def _suggestion(place: Place, variable: str, known: Sequence[str]) -> str:
+def _suggestion(place: Place, variable: str, known: Sequence[tuple[str, ...]]) -> str:
     """The nearest key in the same table, or anywhere else; a variable's is spelled as a variable."""
     beside = {spelled((*place[:-1], name)): _alike(str(place[-1]), name) for name in _beside(place[:-1], known)}
-    elsewhere = {key: _alike(spelled(place), key) for key in known if "*" not in key}
-    likeness = elsewhere | beside
+    everywhere = (".".join(key) for key in known if "*" not in key)
+    likeness = {key: _alike(spelled(place), key) for key in everywhere} | beside
     best = max(likeness, key=lambda key: likeness[key])
     if likeness[best] < NEAR:
         return ""
     if variable:
-        rest = variable.removeprefix(PREFIX).split("__")[len(place) :]
+        rest = variable.removeprefix(PREFIX).split("__")[len(list(_untagged(place))) :]
         best = PREFIX + "__".join([*best.upper().split("."), *rest])
     return f" Did you mean '{best}'?"
 
@@ -114,12 +144,11 @@ def _alike(one: str, other: str) -> float:
     return SequenceMatcher(None, one, other).ratio()
 
 
-def _beside(table: Place, known: Sequence[str]) -> set[str]:
+def _beside(table: Place, known: Sequence[tuple[str, ...]]) -> set[str]:
     """The names that a table has."""
     found = set()
     for key in known:
-        parts = key.split(".")
-        above = zip(table, parts, strict=False)
-        if len(parts) > len(table) and all(part in (given, "*") for given, part in above):
-            found.add(parts[len(table)])
+        above = zip(table, key, strict=False)
+        if len(key) > len(table) and all(part in (given, "*") for given, part in above):
+            found.add(key[len(table)])
     return found - {"*"}

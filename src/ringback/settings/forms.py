@@ -12,7 +12,8 @@ import re
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,10 +25,13 @@ from ringback.core.model import EventType
 from ringback.core.routing import matches
 from ringback.credentials import Secret, climbs, origin_of
 from ringback.sinks.signing import key_of
+from ringback.sinks.template import Template
 from ringback.sinks.webhook import custom_headers
 
 FASTEST = 10_000.0
-"""Polls a second of one account; faster is `unlimited`."""
+"""Polls of one account, or messages to one destination, a second; faster is `unlimited`."""
+
+T = TypeVar("T")
 
 PER = {"s": 1, "m": 60, "h": 3600}
 
@@ -65,17 +69,22 @@ class Rate(msgspec.Struct, frozen=True):
     per_second: float | None
 
     def __str__(self) -> str:
-        return "unlimited" if self.per_second is None else f"{self.per_second:g}/s"
+        """As it is written: in the first unit that makes it a whole number."""
+        if self.per_second is None:
+            return "unlimited"
+        counts = {unit: round(self.per_second * seconds, 6) for unit, seconds in PER.items()}
+        unit = next((unit for unit, count in counts.items() if count.is_integer() and count), "s")
+        return f"{counts[unit]:g}/{unit}"
 
 
 class UnknownKey(ValueError):
     """A key that nothing reads."""
 
 
-def _judged(judge: Callable[[Any], object]) -> Callable[[Any], Any]:
+def judged(judge: Callable[[Any], object]) -> Callable[[T], T]:
     """A rule that stands elsewhere: the value as it is, or its sentence without the field that it names itself."""
 
-    def check(value: Any) -> Any:
+    def check(value: T) -> T:
         try:
             judge(value)
         except BadInput as error:
@@ -148,6 +157,14 @@ def unpacked(value: object) -> object:
     return value
 
 
+def _body(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Template(value)
+    except BadInput as error:
+        raise ValueError(error.message.removeprefix("template: ")) from error
+    return value
+
+
 def _globs(values: tuple[str, ...]) -> tuple[str, ...]:
     for glob in values:
         if not any(matches(event, (glob,)) for event in EventType):
@@ -160,7 +177,8 @@ SomeTexts = Annotated[Texts, Field(min_length=1)]
 Globs = Annotated[SomeTexts, AfterValidator(_globs)]
 Waits = Annotated[tuple[Wait, ...], BeforeValidator(unpacked), Field(max_length=64)]
 TextTable = Annotated[dict[str, str], BeforeValidator(unpacked)]
-Headers = Annotated[TextTable, AfterValidator(_judged(custom_headers))]
+Headers = Annotated[TextTable, AfterValidator(judged(custom_headers))]
+Body = Annotated[dict[str, Any], BeforeValidator(unpacked), AfterValidator(_body)]
 
 # ---------------------------------------------------------------------- names, places, files
 
@@ -216,6 +234,25 @@ def _ca_file(value: str) -> str:
     return value
 
 
+def _pem_file(value: str) -> str:
+    try:
+        with Path(value).open("rb"):
+            return value
+    except OSError as error:
+        raise ValueError(f"the file {value} cannot be read ({error.strerror})") from error
+
+
+def pair_of(certificate: str, key: str) -> None:
+    """Refuse a client certificate and its key (empty: in the same file) that cannot be used together."""
+    try:
+        # Without a password function a locked key would stop everything to ask for one on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key or None, password=lambda: "")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{key or certificate} holds no key (PEM, without password) of the certificate in {certificate}"
+        ) from error
+
+
 def _or_nothing(check: Callable[[str], str]) -> AfterValidator:
     """Empty text stands for no value."""
     return AfterValidator(lambda value: check(value) if value else value)
@@ -239,6 +276,7 @@ Url = Annotated[str, AfterValidator(_url)]
 BaseUrl = Annotated[str, _or_nothing(_base_url)]
 Proxy = Annotated[str, _or_nothing(_proxy)]
 CaFile = Annotated[str, _or_nothing(_ca_file)]
+PemFile = Annotated[str, _or_nothing(_pem_file)]
 StoreUrl = Annotated[str, AfterValidator(_store)]
 TaskId = Annotated[str | int, PlainValidator(_task_id)]
 FilledText = Annotated[str, Field(min_length=1)]
@@ -265,12 +303,12 @@ def _secret(value: object) -> Secret:
             raise ValueError("is empty: give the secret, or leave the key out")
         case _:
             raise ValueError("must be text in quotes")
-    _judged(Secret.reveal)(secret)
+    judged(Secret.reveal)(secret)
     return secret
 
 
 def _signing(secret: Secret) -> Secret:
-    _judged(key_of)(secret.reveal())
+    judged(key_of)(secret.reveal())
     return secret
 
 

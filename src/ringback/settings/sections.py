@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -27,7 +26,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ringback.core.errors import SettingsError, nearest
 from ringback.credentials import Secret
+from ringback.settings.addresses import Ways
 from ringback.settings.complaints import spelled, told
+from ringback.settings.destinations import Destination
 from ringback.settings.forms import (
     BaseUrl,
     CaFile,
@@ -44,7 +45,6 @@ from ringback.settings.forms import (
     Proxy,
     Rate,
     SigningSecret,
-    SigningSecrets,
     Slip,
     SomeTexts,
     StoreUrl,
@@ -53,42 +53,16 @@ from ringback.settings.forms import (
     TextTable,
     Url,
     Wait,
-    Waits,
     address,
     in_seconds,
     unpacked,
 )
+from ringback.settings.section import Section
 
 SLIP = 0.8
 """How near to a key of an account another one is taken for a slip of the pen; `app_key` is a credential of its own."""
 
 LOOPBACK = re.compile(r"localhost|127\.[0-9]+\.[0-9]+\.[0-9]+|::1")
-
-
-class Section(BaseModel):
-    """A table of the file. What `secret_keys` names may also be given by file, as `<key>_file`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-    secret_keys: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, table: Any) -> Any:
-        return cls._with_files(table) if isinstance(table, dict) else table
-
-    @classmethod
-    def _with_files(cls, table: dict[str, Any]) -> dict[str, Any]:
-        """Every `<key>_file` under its key, so that a problem with the file is told with the key."""
-        filled = {key: value for key, value in table.items() if not cls._names_a_file(key)}
-        for key in (key for key in table if key not in filled):
-            name = key.removesuffix("_file")
-            path, twice = unpacked(table[key]), table.get(name, "") != ""
-            filled[name] = [InFile(each, twice) for each in path] if isinstance(path, list) else InFile(path, twice)
-        return filled
-
-    @classmethod
-    def _names_a_file(cls, key: str) -> bool:
-        return key.endswith("_file") and key.removesuffix("_file") in cls.secret_keys
 
 
 class Server(Section):
@@ -204,44 +178,13 @@ class Account(Section):
         )
 
 
-class WebhookDestination(Section):
-    """A URL that gets signed POSTs."""
-
-    secret_keys = frozenset({"secret", "secrets"})
-
-    type: Literal["webhook"]
-    url: Url = Field(repr=False, exclude=True)
-    secrets: SigningSecrets = ()
-    secret: SigningSecret | None = Field(default=None, validate_default=True)
-    headers: Headers = Field(default={}, repr=False, exclude=True)
-    format: Literal["standard"] = "standard"
-    retry: Waits | None = None
-    events: Globs | None = None
-    concurrency: Count = Field(default=8, ge=1, le=1000)
-
-    @property
-    def signing_secrets(self) -> tuple[Secret, ...]:
-        """What every delivery is signed with, the newest first."""
-        return (self.secret,) if self.secret is not None else self.secrets
-
-    @field_validator("secret")
-    @classmethod
-    def _one_of_both(cls, secret: Secret | None, info: ValidationInfo) -> Secret | None:
-        secrets = info.data.get("secrets")
-        if secret is None and secrets == ():
-            raise ValueError("is missing: `ringback secret` makes one; give it to the receiver too")
-        if secret is not None and secrets:
-            raise ValueError("stands beside `secrets`: keep one of them")
-        return secret
-
-
 class RouteEntry(Section):
     """Which events go where."""
 
     to: SomeTexts
     events: Globs | None = None
     providers: SomeTexts | None = None
-    metadata: TextTable = {}
+    metadata: TextTable = Field(default={})
 
 
 class WatchEntry(Section):
@@ -252,12 +195,12 @@ class WatchEntry(Section):
     provider: FilledText
     task_id: TaskId
     account: Name | None = None
-    params: TextTable = {}
+    params: TextTable = Field(default={})
     callback_url: Url | None = Field(default=None, repr=False, exclude=True)
     callback_secret: SigningSecret | None = None
     to: Texts | None = None
     events: Globs | None = None
-    metadata: TextTable = {}
+    metadata: TextTable = Field(default={})
     deadline: Duration | None = None
     interval: Duration | None = None
     reopen: bool = False
@@ -276,6 +219,13 @@ class Callbacks(Section):
         return value or None
 
 
+class Egress(Section):
+    """Where callbacks may go besides the public internet, and the proxy for all that is rung back."""
+
+    allow: Ways = ()
+    proxy: Proxy = Field(default="", repr=False, exclude=True)
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Made by `load`; without arguments it is the built-in defaults, which run."""
 
@@ -286,10 +236,11 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     polling: Polling = Polling()
     accounts: dict[Name, Account] = {}
-    destinations: dict[Name, WebhookDestination] = {}
+    destinations: dict[Name, Destination] = {}
     routes: tuple[RouteEntry, ...] = ()
     watches: tuple[WatchEntry, ...] = ()
     callbacks: Callbacks = Callbacks()
+    egress: Egress = Egress()
     _source: Path | None = PrivateAttr(default=None)
 
     @property

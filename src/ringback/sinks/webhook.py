@@ -16,22 +16,25 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from time import perf_counter
+from typing import Any, Literal
 
 import msgspec
 
 from ringback.core.errors import BadInput, RingbackError
-from ringback.core.model import Answer, AttemptOutcome
+from ringback.core.model import Answer, AttemptOutcome, Event
 from ringback.core.retry import Outcome
 from ringback.core.retry_after import retry_after
 from ringback.core.routing import origin
 from ringback.outbound import Outbound, OutboundError, Via
+from ringback.sinks import cloudevents
 from ringback.sinks.base import Message, Sent
 from ringback.sinks.excerpt import READ_AT_MOST, Hidden, excerpt, of_header, of_secret, of_url
 from ringback.sinks.payload import event_json
 from ringback.sinks.signing import signed_headers
+from ringback.sinks.template import Template
 
 TIMEOUT_S = 15.0
-CONTENT_TYPE = {"content-type": "application/json"}
+JSON = "application/json"
 GONE = 410
 THROTTLED = 429
 NEVER_FITS = frozenset({413, 415})
@@ -54,7 +57,10 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookSink:
-    """Posts events to one URL. `secrets` is asked at each send, so that a rotated one is used at once."""
+    """Posts events to one URL. `secrets` is asked at each send, so that a rotated one is used at once.
+
+    The body is the public event, in the envelope that `format` names or in the shape of `template`.
+    """
 
     def __init__(
         self,
@@ -63,6 +69,8 @@ class WebhookSink:
         *,
         secrets: Callable[[], Sequence[str]],
         headers: Mapping[str, str] | None = None,
+        format: Literal["standard", "cloudevents"] = "standard",
+        template: Any = None,
         timeout_s: float = TIMEOUT_S,
         via: Via | None = None,
     ) -> None:
@@ -70,6 +78,7 @@ class WebhookSink:
         self._url = url
         self._secrets = secrets
         self._headers = custom_headers(headers or {})
+        self._content_type, self._body = _writer(format, template)
         self._timeout_s = timeout_s
         self._via = via or Via()
         self._hidden = [*of_url(url), *(text for value in self._headers.values() for text in of_header(value))]
@@ -77,14 +86,15 @@ class WebhookSink:
     async def send(self, messages: Sequence[Message], now: datetime) -> Sent:
         """Send the first message, signed as of `now`."""
         event = messages[0].event
-        body = event_json(event)
+        body = self._body(event)
         try:
             secrets = self._secrets()
             signature = signed_headers(secrets, event.id, now, body)
         except RingbackError as exc:
             # An unreadable secret file is no fault of the event: it stays owed, and the attempt says what to do.
             return Sent(Outcome(outcome=AttemptOutcome.FAILED, message=exc.message))
-        post = Post(url=self._url, headers=self._headers | CONTENT_TYPE | signature, body=body)
+        headers = self._headers | {"content-type": self._content_type} | signature
+        post = Post(url=self._url, headers=headers, body=body)
         hidden = Hidden([*self._hidden, *(text for secret in secrets for text in of_secret(secret))])
         return Sent(await self._post(post, hidden, now))
 
@@ -130,6 +140,17 @@ def custom_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if value and _VALUE.fullmatch(value) is None:
             raise BadInput(f"the value of the header {name} cannot be sent: use printable ASCII without spaces around")
     return {name.lower(): value for name, value in headers.items()}
+
+
+def _writer(format: str, template: Any) -> tuple[str, Callable[[Event], bytes]]:
+    """The content type, and what writes the body. Raises BadInput."""
+    if template is not None and format != "standard":
+        raise BadInput(f'template: says how the body is written, and so does format = "{format}": keep one of them')
+    if template is not None:
+        return JSON, Template(template).body
+    if format == "cloudevents":
+        return cloudevents.CONTENT_TYPE, cloudevents.cloudevent_json
+    return JSON, event_json
 
 
 def _named(status: int) -> str:

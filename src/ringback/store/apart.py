@@ -64,10 +64,10 @@ class ApartStore(MemoryStore):
         return await super().reschedule([Reschedule(poll.watch) for poll in polls])
 
     async def claim_deliveries(
-        self, now: datetime, limit: int, lease: timedelta, limits: Mapping[str, int]
+        self, now: datetime, limit: int, lease: timedelta, limits: Mapping[str, int], others: int | None = None
     ) -> list[Owed]:
         """What is due. One whose documents cannot be read stays leased and is reported; the others go out."""
-        claimed = self.table.claim_lanes(now, limit, lease, limits)
+        claimed = self.table.claim_lanes(now, limit, lease, limits, others)
         if not any(results.has_stub(owed.event) for owed in claimed):
             return claimed
         found = await self._in_thread(lambda: [_tried(self._results.whole, owed.event) for owed in claimed])

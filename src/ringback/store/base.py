@@ -4,7 +4,8 @@ Secret: none of its own; these are the obligations that every store keeps (tests
 
 1.  `commit` is all or nothing: the watch, its events, the deliveries owed, marks and the answer become durable
     together, before it returns. It is compare-and-set: a change's watch carries version n + 1 and is refused with Stale
-    unless the store has version n (nothing, for 1).
+    unless the store has version n (nothing, for 1). Whoever is refused can read what refused it.
+    A delivery that it owes again must be settled, with as many attempts as the store's has.
 2.  `settle` is one commit too: the attempt and what follows from it. It is refused with Stale unless the store's
     delivery is pending and has as many attempts as the settled one had before.
 3.  Nothing is seen (read, claimed, listened to) before it is durable.
@@ -46,7 +47,7 @@ from ringback.core.model import (
 Item = TypeVar("Item")
 
 
-class Settlement(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="entry", tag="settled"):
+class Settlement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="entry", tag="settled"):
     """A delivery after a step, the attempt (None: decided without a try), and a sink's handle for its lane."""
 
     delivery: Delivery
@@ -54,20 +55,20 @@ class Settlement(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="ent
     handle: str | None = None
 
 
-class Pruned(msgspec.Struct, frozen=True, tag_field="entry", tag="pruned"):
+class Pruned(msgspec.Struct, frozen=True, gc=False, tag_field="entry", tag="pruned"):
     """Watches forgotten with all that is theirs, and events about ourselves."""
 
     watches: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
 
 
-class Shifted(msgspec.Struct, frozen=True, tag_field="entry", tag="shifted"):
+class Shifted(msgspec.Struct, frozen=True, gc=False, tag_field="entry", tag="shifted"):
     """The wall clock was stepped by so much."""
 
     by: timedelta
 
 
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="entry", tag="kept"):
+class Kept(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, tag_field="entry", tag="kept"):
     """All that is known of one watch (or, without one, of ourselves): a row of a snapshot.
 
     `events` come with their positions in the feed, `attempts` by delivery id, `handles` by destination.
@@ -86,7 +87,7 @@ Entry = Change | Settlement | Pruned | Shifted | Kept
 Listener = Callable[[Entry], None]
 
 
-class Reschedule(msgspec.Struct, frozen=True):
+class Reschedule(msgspec.Struct, frozen=True, gc=False):
     """A watch that was polled without a change: same version, new `polls`, `last_polled_at`, `next_poll_at`, `problem`.
 
     `answer` replaces the one that is shown, in memory only.
@@ -96,7 +97,7 @@ class Reschedule(msgspec.Struct, frozen=True):
     answer: Answer | None = None
 
 
-class Owed(msgspec.Struct, frozen=True):
+class Owed(msgspec.Struct, frozen=True, gc=False):
     """A claimed delivery with what sending it needs.
 
     `callback` is None for a configured destination, and for a callback that its watch no longer has. `newer`: a later
@@ -110,7 +111,7 @@ class Owed(msgspec.Struct, frozen=True):
     handle: str | None
 
 
-class WatchQuery(msgspec.Struct, frozen=True, kw_only=True):
+class WatchQuery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Newest first. None matches all; `cursor` is a page's `next`."""
 
     owner: str | None = None
@@ -121,7 +122,7 @@ class WatchQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+class EventQuery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Oldest first, after a position in the feed. `type` is a glob."""
 
     owner: str | None = None
@@ -131,7 +132,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryQuery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Newest first. None matches all."""
 
     owner: str | None = None
@@ -149,13 +150,18 @@ class Page(msgspec.Struct, Generic[Item], frozen=True):
     next: str | None
 
 
-class Stats(msgspec.Struct, frozen=True):
-    """Counts for metrics and for people."""
+class Stats(msgspec.Struct, frozen=True, gc=False):
+    """Counts for metrics and for people. `pending` and `oldest` (since when) are by group."""
 
     watches: dict[str, int]
     events: int
     pending: dict[str, int]
-    oldest_pending_at: datetime | None
+    oldest: dict[str, datetime]
+
+    @property
+    def oldest_pending_at(self) -> datetime | None:
+        """Since when the longest owed delivery is."""
+        return min(self.oldest.values(), default=None)
 
 
 class Store(Protocol):
@@ -182,9 +188,12 @@ class Store(Protocol):
         """Open watches that are due; `limits` by account."""
 
     async def claim_deliveries(
-        self, now: datetime, limit: int, lease: timedelta, limits: Mapping[str, int]
+        self, now: datetime, limit: int, lease: timedelta, limits: Mapping[str, int], others: int | None = None
     ) -> list[Owed]:
-        """Deliveries that are due; `limits` by group."""
+        """Deliveries that are due; `limits` by group, and `others` for each group that is not named there."""
+
+    async def release(self, group: str) -> None:
+        """Make every lane of a group due at once, the longest owed first. May be lost in a crash."""
 
     async def next_watch_at(self, without: Collection[str]) -> datetime | None:
         """When the next watch is due, leaving out these accounts."""

@@ -51,11 +51,14 @@ class DueHeap:
         if known is not None:
             self._live[known[2]] -= 1
 
-    def claim(self, now: float, limit: int, limits: Mapping[str, int], until: float) -> list[str]:
+    def claim(
+        self, now: float, limit: int, limits: Mapping[str, int], until: float, others: int | None = None
+    ) -> list[str]:
         """Up to `limit` ids that are due, the longest due first, and of a group no more than its limit.
 
         They are due again at `until`, unless set or removed before.
         """
+        each = limit if others is None else others
         found: list[str] = []
         taken: dict[str, int] = {}
         passed: list[str] = []
@@ -67,7 +70,7 @@ class DueHeap:
             heap = self._trimmed(group)
             if not heap or heap[0][0] > at:
                 self._announce(group)
-            elif taken.get(group, 0) >= limits.get(group, limit):
+            elif taken.get(group, 0) >= limits.get(group, each):
                 passed.append(group)
             else:
                 id = heap[0][2]

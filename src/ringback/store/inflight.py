@@ -12,7 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from datetime import timedelta
 
+from msgspec.structs import replace
+
+from ringback.core import lifecycle, retry
 from ringback.core.errors import Stale
 from ringback.core.model import Change, Delivery
 from ringback.store.base import Entry, Pruned, Settlement, Shifted
@@ -25,7 +29,7 @@ class InFlight:
         self._claimed: set[str] = set()
         self._touched: Counter[str] = Counter()
         self._going: set[str] = set()
-        self._shifting = 0
+        self._shifting = timedelta()
 
     @property
     def touched(self) -> Collection[str]:
@@ -42,13 +46,28 @@ class InFlight:
         if met is not None:
             raise Stale(f"{met} is being changed by somebody else", id=met)
 
+    def moved(self, entry: Change | Settlement) -> Change | Settlement:
+        """The entry as it has to be after the steps that are queued before it: it was decided on the old times."""
+        by = self._shifting
+        if not by:
+            return entry
+        if isinstance(entry, Settlement):
+            return replace(entry, delivery=retry.shifted(entry.delivery, by))
+        watch = entry.watch
+        return replace(
+            entry,
+            watch=replace(lifecycle.shifted(watch, by), version=watch.version) if watch is not None else None,
+            deliveries=tuple(retry.shifted(delivery, by) for delivery in entry.deliveries),
+        )
+
     def enter(self, entry: Entry) -> None:
         """The entry is queued."""
         self._claimed.update(_claims(entry))
         self._touched.update(_subjects(entry))
         if isinstance(entry, Pruned):
             self._going.update(_subjects(entry))
-        self._shifting += isinstance(entry, Shifted)
+        if isinstance(entry, Shifted):
+            self._shifting += entry.by
 
     def leave(self, entry: Entry) -> None:
         """The entry is durable, or refused."""
@@ -59,7 +78,8 @@ class InFlight:
                 del self._touched[id]
         if isinstance(entry, Pruned):
             self._going.difference_update(_subjects(entry))
-        self._shifting -= isinstance(entry, Shifted)
+        if isinstance(entry, Shifted):
+            self._shifting -= entry.by
 
 
 def _claims(entry: Entry) -> list[str]:

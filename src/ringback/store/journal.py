@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ringback.core.errors import BadInput, StoreBroken, StoreError, StoreFull, StoreLocked
+from ringback.core.errors import BadInput, Stale, StoreBroken, StoreError, StoreFull, StoreLocked
 from ringback.core.model import Change, Watch
 from ringback.store import disk, results, segment
 from ringback.store.apart import ApartStore, Report
@@ -115,9 +115,12 @@ class JournalStore(ApartStore):
     async def close(self) -> None:
         """Refuse what is new, finish what is queued, let go.
 
-        A snapshot that is due is written first, so that the next start is quick.
+        Whatever is worth a snapshot is written as one first, so that the next start is quick.
         """
         with suppress(StoreBroken):  # it was reported when it broke
+            if self._compaction is not None:
+                await self.tend()
+            self._due_at = min(self._due_at, self._compact_at)
             await self.tend()
         self._refusal = self._refusal or StoreError(f"the store {self.directory} is closed")
         if self._writer is not None:
@@ -145,21 +148,21 @@ class JournalStore(ApartStore):
     async def commit(self, change: Change) -> None:
         """Check, write, apply."""
 
-        def decided() -> Change:
+        def decided() -> Change | Settlement:
             self.table.check(change)
             self._in_flight.refuse(change)
             results.refuse_unknown(change, self.table)
-            return change
+            return self._in_flight.moved(change)
 
         await self._keep(decided)
 
     async def settle(self, settlement: Settlement) -> None:
         """Check, write, apply."""
 
-        def decided() -> Settlement:
+        def decided() -> Change | Settlement:
             self.table.check(settlement)
             self._in_flight.refuse(settlement)
-            return settlement
+            return self._in_flight.moved(settlement)
 
         await self._keep(decided)
 
@@ -198,6 +201,11 @@ class JournalStore(ApartStore):
                 return
             entry, texts = results.apart(entry) if isinstance(entry, Change) else (entry, {})
             json = _as_line(entry)
+        except Stale:
+            self._room.release()
+            # What it met may be being written: only after that is it worth reading again, and the loop must go on.
+            await self._in_turn(self._open_writer(), lambda: None)
+            raise
         except BaseException:
             self._room.release()
             raise

@@ -62,10 +62,14 @@ class MemoryStore:
         return self.table.claim_watches(now, limit, lease, limits)
 
     async def claim_deliveries(
-        self, now: datetime, limit: int, lease: timedelta, limits: Mapping[str, int]
+        self, now: datetime, limit: int, lease: timedelta, limits: Mapping[str, int], others: int | None = None
     ) -> list[Owed]:
         """What is due."""
-        return self.table.claim_lanes(now, limit, lease, limits)
+        return self.table.claim_lanes(now, limit, lease, limits, others)
+
+    async def release(self, group: str) -> None:
+        """Make its lanes due."""
+        self.table.release(group)
 
     async def next_watch_at(self, without: Collection[str]) -> datetime | None:
         """When the next watch is due."""

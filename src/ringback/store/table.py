@@ -67,7 +67,12 @@ class Table:
             before = entry.delivery.attempts - (entry.attempt is not None)
             if stored is None or stored.state is not DeliveryState.PENDING or stored.attempts != before:
                 raise Stale(f"delivery {entry.delivery.id} was settled by somebody else", delivery=entry.delivery.id)
-        elif entry.watch is not None:
+            return
+        for delivery in entry.deliveries:
+            stored = self.deliveries.get(delivery.id)
+            if stored is not None and (stored.state is DeliveryState.PENDING or stored.attempts != delivery.attempts):
+                raise Stale(f"delivery {delivery.id} is owed already", delivery=delivery.id)
+        if entry.watch is not None:
             known = self.watches.get(entry.watch.id)
             if entry.watch.version != (known.version if known is not None else 0) + 1:
                 raise Stale(f"watch {entry.watch.id} was changed by somebody else", watch=entry.watch.id)
@@ -133,20 +138,32 @@ class Table:
         ids = self.watch_due.claim(now.timestamp(), limit, limits, (now + lease).timestamp())
         return [self.watches[id] for id in ids]
 
-    def claim_lanes(self, now: datetime, limit: int, lease: timedelta, limits: Mapping[str, int]) -> list[Owed]:
+    def claim_lanes(
+        self, now: datetime, limit: int, lease: timedelta, limits: Mapping[str, int], others: int | None = None
+    ) -> list[Owed]:
         """The first pending delivery of each lane that is due, leased; the event as the table has it."""
-        ids = self.lane_due.claim(now.timestamp(), limit, limits, (now + lease).timestamp())
+        ids = self.lane_due.claim(now.timestamp(), limit, limits, (now + lease).timestamp(), others)
         return [self._owed(self.deliveries[id]) for id in ids]
 
     def stats(self) -> Stats:
         """Counts."""
-        oldest = min((self.deliveries[ids[0]].created_at for ids in self.lanes.values()), default=None)
+        oldest: dict[str, datetime] = {}
+        for ids in self.lanes.values():
+            first = self.deliveries[ids[0]]
+            oldest[first.group] = min(first.created_at, oldest.get(first.group, first.created_at))
         return Stats(
             {state: count for state, count in self.by_state.items() if count},
             len(self.events),
             {group: count for group, count in self.pending.items() if count},
             oldest,
         )
+
+    def release(self, group: str) -> None:
+        """Make every lane of a group due, in the order in which they were owed."""
+        for ids in self.lanes.values():
+            first = self.deliveries[ids[0]]
+            if first.group == group:
+                self.lane_due.set(first.id, group, first.created_at.timestamp())
 
     def prunable(self, before: datetime, keep_at_most: int, keep: Collection[str], limit: int) -> Pruned:
         """What may be forgotten: the longest settled first."""
@@ -308,6 +325,8 @@ class Table:
             del self.lanes[delivery.lane]
         self.lane_due.remove(delivery.id)
         self.pending[delivery.group] -= 1
+        if not self.pending[delivery.group]:
+            del self.pending[delivery.group]
         self.pending_of[delivery.watch_id] -= 1
 
     def _lane_is_due(self, kept: Delivery) -> None:

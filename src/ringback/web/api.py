@@ -1,7 +1,7 @@
 """Face 1, the HTTP API: put together here.
 
     request --> Shield --> Gate --> route --> intake or store --> shape --> JSON
-                headers    caller   watches.py, feeds.py, health.py, metrics.py
+                headers    caller   watches.py, deliveries.py, destinations.py, feeds.py, health.py, metrics.py
 
 Secret: the order of the layers.
 """
@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 import ringback
-from ringback.web import feeds, health, metrics, openapi, problems, watches
+from ringback.web import deliveries, destinations, feeds, health, metrics, openapi, problems, watches
 from ringback.web.auth import Gate
 from ringback.web.health import Readiness
 from ringback.web.parts import Parts, Token
@@ -23,7 +23,14 @@ from ringback.web.waits import Waits
 
 __all__ = ["Parts", "Token", "create"]
 
-ROUTERS = (watches.router, feeds.router, health.router, metrics.router)
+ROUTERS = (
+    watches.router,
+    feeds.router,
+    deliveries.router,
+    destinations.router,
+    health.router,
+    metrics.router,
+)
 ABOUT = "A callback for every API that makes you poll. Errors are RFC 9457 problems with a stable `code`."
 
 

@@ -1,4 +1,4 @@
-"""The routes that only read: events, deliveries, providers.
+"""The routes that only read: events, providers.
 
 Secret: none of its own.
 """
@@ -9,13 +9,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from ringback.core.errors import UnknownName
-from ringback.core.model import DeliveryState
 from ringback.sinks.payload import event_shape
-from ringback.store.base import DeliveryQuery, EventQuery
+from ringback.store.base import EventQuery
 from ringback.web import shapes
 from ringback.web.openapi import EventPage, Json, ref, says
-from ringback.web.parts import By, Cursor, Having, Limit, only_known_parameters
+from ringback.web.parts import By, Having, Limit, only_known_parameters
 
 After = Annotated[str | None, Query(description="The `next` of an earlier page: what happened since.")]
 
@@ -36,36 +34,6 @@ async def events(
     query = EventQuery(owner=caller.sees, type=type, watch=watch, limit=limit, cursor=after)
     page = await parts.store.events(query)
     return Json({"items": [event_shape(event) for event in page.items], "next": page.next})
-
-
-@router.get("/v1/deliveries", tags=["deliveries"], responses=says(ref(shapes.DeliveryPage)))
-async def deliveries(
-    parts: Having,
-    caller: By,
-    *,
-    state: DeliveryState | None = None,
-    destination: Annotated[str | None, Query(description="A destination's name, or `callback:ID`.")] = None,
-    watch: str | None = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Response:
-    """What is owed and what was, newest first."""
-    query = DeliveryQuery(
-        owner=caller.sees, state=state, destination=destination, watch=watch, limit=limit, cursor=cursor
-    )
-    page = await parts.store.deliveries(query)
-    return Json(shapes.DeliveryPage([shapes.delivery(delivery) for delivery in page.items], page.next))
-
-
-@router.get(
-    "/v1/deliveries/{id}", tags=["deliveries"], responses=says(ref(shapes.DeliveryWithAttempts), refuses=(404,))
-)
-async def delivery(id: str, parts: Having, caller: By) -> Response:
-    """One delivery with its attempts."""
-    found = await parts.store.delivery(id)
-    if found is None or caller.sees not in (None, found[0].owner):
-        raise UnknownName(f"there is no delivery '{id}': /v1/deliveries lists those there are", delivery=id)
-    return Json(shapes.delivery_with_attempts(*found))
 
 
 @router.get("/v1/providers", tags=["providers"], responses=says(ref(shapes.ProviderPage)))

@@ -5,15 +5,17 @@ Secret: where a request finds the parts. Replacing `app.state.parts` swaps them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Depends, FastAPI, Query, Request
 from prometheus_client import CollectorRegistry
 
-from ringback.core.errors import BadInput, nearest
+from ringback.core.errors import BadInput, Forbidden, nearest
+from ringback.core.retry import Outcome
+from ringback.destinations import DestinationStatus
 from ringback.intake import Intake
 from ringback.providers.base import Catalogue
 from ringback.registration import Caller
@@ -28,17 +30,32 @@ class Token:
     secret: str = field(repr=False)
 
 
+class Destinations(Protocol):
+    """The configured destinations, as people see and command them. Every verb may raise StoreError."""
+
+    async def listing(self) -> Sequence[DestinationStatus]:
+        """All of them, by name."""
+
+    async def pause(self, name: str, now: datetime, reason: str) -> None:
+        """Send nothing until it is resumed; again is fine. Raises UnknownName."""
+
+    async def resume(self, name: str, now: datetime) -> None:
+        """Send again, first what was kept; again is fine. Raises UnknownName."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """Everything that the API needs.
 
     `tokens` gives those of this moment and raises nothing. `loopback`: nobody from outside can connect. `alive` names
     what makes no progress; an empty list is health. `failed` is told what was asked and which unforeseen exception it
-    met.
+    met. `test` sends a test event to a destination and raises UnknownName.
     """
 
     store: Store
     intake: Intake
+    destinations: Destinations
+    test: Callable[[str], Awaitable[Outcome]]
     catalogue: Catalogue
     registry: CollectorRegistry
     now: Callable[[], datetime]
@@ -62,6 +79,13 @@ async def _caller(request: Request) -> Caller:
     """Who asks, as the gate has decided."""
     caller: Caller = request.state.caller
     return caller
+
+
+async def only_admins(request: Request) -> None:
+    """Destinations are everybody's. Raises Forbidden for who sees only its own."""
+    caller: Caller = request.state.caller
+    if caller.sees is not None:
+        raise Forbidden("destinations are shared by all: use a token whose scope is admin")
 
 
 async def only_known_parameters(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""The public JSON of watches, deliveries, attempts and providers: what the API and `--json` show.
+"""The public JSON of watches, deliveries, attempts, destinations and providers: what the API and `--json` show.
 
 Secret: the names and their order. Never shown: who owns a watch, what signs a callback. Pure.
 An event's shape is the webhook's and stands in sinks/payload.py.
@@ -16,6 +16,8 @@ from msgspec import UNSET, Meta, UnsetType
 from ringback.core import model
 from ringback.core.durations import UNITS
 from ringback.core.model import AttemptOutcome, DeliveryState, Error, EventType, Progress, WatchState
+from ringback.core.retry import Outcome
+from ringback.destinations import DestinationStatus
 from ringback.providers.base import About
 from ringback.sinks.payload import EMPTY, rfc3339, shown
 
@@ -105,6 +107,45 @@ class DeliveryWithAttempts(Delivery, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...]
 
 
+class Resend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which settled deliveries to send once more: all that fit; at least one of these is given.
+
+    `since` is when they were settled; `state` is not `pending`.
+    """
+
+    state: DeliveryState | None = None
+    destination: str | None = None
+    since: Annotated[str, Meta(description="so long ago (2h), or an RFC 3339 time")] | None = None
+
+
+class Resent(msgspec.Struct, frozen=True):
+    """How many are owed once more."""
+
+    resent: int
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured destination; `reason` and `since` say why it is paused, and since when."""
+
+    name: str
+    type: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": ["active", "paused"]})]
+    reason: str | None
+    since: Time | None
+    pending: int
+    oldest_pending_at: Time | None
+
+
+class Tested(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back for a test event."""
+
+    outcome: AttemptOutcome
+    status: int | None
+    latency_ms: float
+    message: str | None
+    excerpt: str | None
+
+
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One API that can be followed."""
 
@@ -162,6 +203,13 @@ class DeliveryPage(msgspec.Struct, frozen=True):
     """Newest first."""
 
     items: list[Delivery]
+    next: str | None
+
+
+class DestinationPage(msgspec.Struct, frozen=True):
+    """By name, all at once: `next` is null."""
+
+    items: list[Destination]
     next: str | None
 
 
@@ -225,6 +273,30 @@ def delivery_with_attempts(kept: model.Delivery, attempts: Iterable[model.Attemp
     """A delivery as it is shown alone."""
     return DeliveryWithAttempts(
         **msgspec.structs.asdict(delivery(kept)), attempts=tuple(_attempt(attempt) for attempt in attempts)
+    )
+
+
+def destination(now: DestinationStatus) -> Destination:
+    """A destination as it is shown."""
+    return Destination(
+        name=now.name,
+        type=now.type,
+        state=now.state,
+        reason=now.reason,
+        since=_maybe(now.since),
+        pending=now.pending,
+        oldest_pending_at=_maybe(now.oldest_pending_at),
+    )
+
+
+def tested(outcome: Outcome) -> Tested:
+    """What a sink says of a test event."""
+    return Tested(
+        outcome=outcome.outcome,
+        status=outcome.status,
+        latency_ms=round(outcome.latency_ms, 1),
+        message=outcome.message,
+        excerpt=outcome.excerpt,
     )
 
 

@@ -1,4 +1,4 @@
-"""A real server on a port of its own, over the real intake and a store in memory."""
+"""A real server on a port of its own, over the real intake, a store in memory and a receiver that is rung back."""
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,9 +14,15 @@ from ringback.core.document import Document
 from ringback.core.errors import UnknownName, nearest
 from ringback.core.model import Answer, Observation, WatchState
 from ringback.core.routing import Routes
+from ringback.destinations import Channel, Destinations
+from ringback.dispatcher import Dispatcher
 from ringback.intake import Intake, Terms
+from ringback.outbound import Outbound
 from ringback.providers.base import About
+from ringback.receiver import Receiver
+from ringback.sinks.webhook import WebhookSink
 from ringback.store.memory import MemoryStore
+from ringback.telemetry import Telemetry
 from ringback.web.api import Parts, create
 from ringback.web.server import Server
 
@@ -73,12 +79,24 @@ class Shelf:
         return [Dialect(BROWSER), Dialect(VIDEO)]
 
 
+class StillClock:
+    """It is always NOW, and chance is always the middle."""
+
+    def now(self):
+        return NOW
+
+    def jitter(self):
+        return 0.5
+
+
 @dataclass
 class Api:
     """What a test has in hand."""
 
     store: MemoryStore
     intake: Intake
+    destinations: Destinations
+    receiver: Receiver
     server: Server
     http: httpx.AsyncClient
     ills: list[str] = field(default_factory=list)
@@ -123,10 +141,24 @@ async def served(*, store=None, host="127.0.0.1", **parts):
     """The API as it is served; `parts` replace the usual ones."""
     store = store or MemoryStore()
     shelf = Shelf()
-    api = Api(store, Intake(store, shelf, lambda: NOW, terms=TERMS, wake=lambda: None), None, None)
+    intake = Intake(store, shelf, lambda: NOW, terms=TERMS, wake=lambda: None)
+    destinations = Destinations(store, Telemetry())
+    dispatcher = Dispatcher(
+        store,
+        destinations,
+        callback_sink=None,  # nothing is owed here but by test events, and a callback gets none
+        clock=StillClock(),
+        telemetry=Telemetry(),
+        wake=lambda _: None,
+        report=lambda _: None,
+    )
+    receiver = Receiver(SECRET, now=lambda: NOW)
+    api = Api(store, intake, destinations, receiver, None, None)
     usual = Parts(
         store=store,
-        intake=api.intake,
+        intake=intake,
+        destinations=destinations,
+        test=dispatcher.test,
         catalogue=shelf,
         registry=CollectorRegistry(),
         now=lambda: NOW,
@@ -136,12 +168,22 @@ async def served(*, store=None, host="127.0.0.1", **parts):
         failed=lambda what, error: api.failures.append((what, error)),
     )
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(receiver)
+        outbound = Outbound()
+        stack.push_async_callback(outbound.aclose)
+        destinations.agree(_channels(outbound, receiver), ROUTES)
         api.server = Server(create(replace(usual, **parts)), host=host, port=0)
         api.server.bind()
         await api.server.start()
         stack.push_async_callback(api.server.stop, GRACE)
         api.http = await stack.enter_async_context(httpx.AsyncClient(base_url=api.server.url, trust_env=False))
         yield api
+
+
+def _channels(outbound, receiver):
+    """Two webhooks; one of them has a secret in its path."""
+    urls = {"builds": f"{receiver.url}/builds", "team": f"{receiver.url}/hooks/a-secret-path"}
+    return {name: Channel(sink=WebhookSink(outbound, url, secrets=lambda: [SECRET])) for name, url in urls.items()}
 
 
 async def until(condition):
