@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))' 2>/dev/null)
 OFFLINE := echo "make: could not install from the package index: look at pip's message above, then try again." >&2
 
 .PHONY: demo test check clean
@@ -19,7 +20,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/ringback demo
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest
+	@PYTEST_XDIST_AUTO_NUM_WORKERS=$(WORKERS) $(BIN)/python -m pytest
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check

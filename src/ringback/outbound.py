@@ -316,7 +316,7 @@ def _meaning(exc: Exception) -> tuple[str, str]:
 
 
 def _causes(exc: object) -> Iterator[BaseException]:
-    """What it was raised from. httpcore hands that on as the argument; the context may be our caller's own affair."""
+    """What it was raised from. Some hand that on as the argument; the context may be our caller's own affair."""
     while isinstance(exc, BaseException):
         yield exc
         if isinstance(exc, BaseExceptionGroup):

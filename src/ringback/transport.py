@@ -1,30 +1,21 @@
 """What carries requests: connections, TLS and proxies, one transport for each way out.
 
-    Via -> open_transport -> httpx's transport             a guarded Via -> only to addresses just checked
+    Via -> open_transport -> a carrier             a guarded Via -> only to addresses just checked
 
-Secret: how a connection is made, whom it trusts and with which certificate it shows itself.
+Secret: whom a connection trusts, and with which certificate it shows itself. How it is made is carrier.py's.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-import httpcore
 import httpx
 import msgspec
 
-CONNECT_TIMEOUT_S = 5.0
-CONNECTIONS = 512
+from ringback.carrier import CONNECT_TIMEOUT_S, CONNECTIONS, IDLE, IDLE_S, Addresses, Carrier, Guard
 
-IDLE = 128
-IDLE_S = 15.0
-"""Idle connections that are kept, and for how long: longer than the usual gap between two polls."""
-
-TRIED = 4
-"""Addresses of one name that are connected to, one after the other."""
+__all__ = ["CONNECT_TIMEOUT_S", "DIRECT", "Addresses", "UnusableFile", "Via", "open_transport"]
 
 
 class Via(msgspec.Struct, frozen=True):
@@ -42,7 +33,6 @@ class Via(msgspec.Struct, frozen=True):
 
 
 DIRECT = Via()
-Addresses = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 def open_transport(via: Via, addresses: Addresses) -> httpx.AsyncBaseTransport:
@@ -50,57 +40,13 @@ def open_transport(via: Via, addresses: Addresses) -> httpx.AsyncBaseTransport:
 
     Raises UnusableFile. Through a proxy it is the proxy that looks names up.
     """
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=IDLE, keepalive_expiry=IDLE_S)
-    if via.guarded and not via.proxy:
-        return _Guarded(_identity(via), limits, addresses)
-    tls_to_proxy = _trust(via.ca_file) if via.proxy.lower().startswith("https:") else None
-    proxy = httpx.Proxy(via.proxy, ssl_context=tls_to_proxy) if via.proxy else None
-    return httpx.AsyncHTTPTransport(verify=_identity(via), trust_env=False, limits=limits, proxy=proxy, retries=0)
-
-
-class _Guarded(httpx.AsyncHTTPTransport):
-    """httpx's transport on connections of our own making; httpcore offers that, httpx does not hand it on."""
-
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, addresses: Addresses) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=_Checked(addresses),
-        )
-
-
-class _Checked(httpcore.AsyncNetworkBackend):
-    """Connects to addresses just checked: the name is not looked up again. Host and TLS still go by the name."""
-
-    def __init__(self, addresses: Addresses) -> None:
-        self._addresses = addresses
-        self._network = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's word
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Try one address after the other; each has its share of the time that is left."""
-        until = asyncio.get_running_loop().time() + (timeout or CONNECT_TIMEOUT_S)
-        try:
-            async with asyncio.timeout_at(until):
-                found = (await self._addresses(host, port))[:TRIED]
-        except TimeoutError as exc:
-            raise httpcore.ConnectTimeout from exc
-        for left in range(len(found), 0, -1):
-            share = max(until - asyncio.get_running_loop().time(), 0) / left
-            try:
-                return await self._network.connect_tcp(found[-left], port, share, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if left == 1:
-                    raise
-        raise httpcore.ConnectError
+    if via.proxy.lower().startswith("https:"):
+        # aiohttp would show the proxy our certificate: it has one TLS context for the proxy and what is behind it.
+        proxy = httpx.Proxy(via.proxy, ssl_context=_trust(via.ca_file))
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=IDLE, keepalive_expiry=IDLE_S)
+        return httpx.AsyncHTTPTransport(verify=_identity(via), trust_env=False, limits=limits, proxy=proxy)
+    guard = Guard(addresses) if via.guarded and not via.proxy else None
+    return Carrier(_identity(via), guard, httpx.Proxy(via.proxy) if via.proxy else None)
 
 
 class UnusableFile(OSError):
@@ -121,12 +67,12 @@ def _identity(via: Via) -> ssl.SSLContext:
 
 
 def _trust(ca_file: str) -> ssl.SSLContext:
-    if not ca_file:
-        return httpx.create_ssl_context(trust_env=False)
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
     except OSError as exc:
         raise UnusableFile(f"the CA file {ca_file} cannot be used") from exc
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 @functools.cache
