@@ -113,16 +113,24 @@ class Dispatcher:
         channel = self._destinations.channels.get(owed.delivery.destination)
         batch = [owed]
         if channel is not None and channel.gathers and (crowded or channel.digest is not None):
-            batch = await self._gathered(owed)
+            try:
+                batch = await self._gathered(owed)
+            except BaseException:
+                self._destinations.ended(group)
+                raise
         task = asyncio.create_task(self._turn(batch), name=f"deliver-{owed.delivery.id}")
         self._in_flight.update(dict.fromkeys((one.delivery.id for one in batch), task))
 
     async def _gathered(self, first: Owed) -> list[Owed]:
         """All that is pending for the destination, the longest owed first: whole lanes, so that order is kept."""
         query = DeliveryQuery(state=DeliveryState.PENDING, destination=first.delivery.destination, limit=GATHERED)
-        pending = (await self._store.deliveries(query)).items
+        page = await self._store.deliveries(query)
+        newest_first = page.items
+        while page.next is not None:
+            page = await self._store.deliveries(replace(query, cursor=page.next))
+            newest_first = [*newest_first[-GATHERED:], *page.items]
         batch = []
-        for delivery in reversed(pending):
+        for delivery in newest_first[: -GATHERED - 1 : -1]:
             event = await self._store.event(delivery.event_id)
             if event is not None and delivery.id not in self._in_flight:
                 batch.append(Owed(delivery, event, None, newer=False, handle=None))

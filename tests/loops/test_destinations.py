@@ -216,6 +216,26 @@ def _with_delay(terms, name: str, delay: timedelta):
     return replace(terms, rules=replace(terms.rules, routes=routes))
 
 
+async def test_a_digest_of_too_many_takes_the_longest_owed_first(daemon, upstream, clock, mailbox):
+    """Nothing is overtaken: what does not fit comes with the next one."""
+    box = mailbox()
+    daemon.configure({"team": box}, gathers=True, digest=MINUTE)
+    names = [f"t{number:04}" for number in range(1100)]
+    for name in names:
+        upstream.says(name, "finished")
+        await daemon.register(name)
+        clock.turn(timedelta(milliseconds=1))
+    while (await daemon.store.stats()).watches.get("succeeded") != len(names):
+        await daemon.poll()
+    owed = (await daemon.store.deliveries(DeliveryQuery(limit=1000))).items
+    assert len(owed) == 1000
+    await daemon.dispatcher.tick()
+    await daemon.dispatcher.drain()
+    assert tasks(box) == names[:500]
+    await daemon.deliver()
+    assert tasks(box) == names
+
+
 async def test_more_than_its_rate_becomes_a_digest_by_itself(daemon, upstream, clock, mailbox):
     """Twenty mails a minute, then one for all the rest."""
     box = mailbox()
