@@ -35,6 +35,7 @@ from ringback.destinations import CALLBACK_CONCURRENCY, Destinations
 from ringback.sinks.base import Message, Sent, Sink
 from ringback.store.base import DeliveryQuery, Owed, Settlement, Store
 from ringback.telemetry import Telemetry
+from ringback.underway import UnderWay
 
 LEASE = timedelta(minutes=2)
 """Outlasts every sink's own time-out."""
@@ -70,7 +71,7 @@ class Dispatcher:
         self._telemetry = telemetry
         self._wake = wake
         self._report = report
-        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._in_flight = UnderWay()
 
     # ------------------------------------------------------------------ the tick
 
@@ -90,14 +91,11 @@ class Dispatcher:
 
     async def drain(self) -> None:
         """Wait for the attempts under way."""
-        while self._in_flight:
-            await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+        await self._in_flight.drain()
 
     async def cancel(self) -> None:
         """Give up on those that are still under way: their leases are gone with the process."""
-        for task in self._in_flight.values():
-            task.cancel()
-        await self.drain()
+        await self._in_flight.cancel()
 
     async def test(self, name: str) -> Outcome:
         """Send a made-up event to a configured destination, now and once. Raises UnknownName."""
@@ -118,8 +116,8 @@ class Dispatcher:
             except BaseException:
                 self._destinations.ended(group)
                 raise
-        task = asyncio.create_task(self._turn(batch), name=f"deliver-{owed.delivery.id}")
-        self._in_flight.update(dict.fromkeys((one.delivery.id for one in batch), task))
+        ids = [one.delivery.id for one in batch]
+        self._in_flight.begin(ids, self._turn(batch), name=f"deliver-{owed.delivery.id}")
 
     async def _gathered(self, first: Owed) -> list[Owed]:
         """All that is pending for the destination, the longest owed first: whole lanes, so that order is kept."""
@@ -143,8 +141,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a surprise is said, not passed on
             self._report(error)
         finally:
-            for owed in batch:
-                del self._in_flight[owed.delivery.id]
+            self._in_flight.end([owed.delivery.id for owed in batch])
             self._destinations.ended(batch[0].delivery.group)
             self._wake(self._clock.now())
 

@@ -9,7 +9,6 @@ follows is core's, what lasts is the store's.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -29,6 +28,7 @@ from ringback.outbound import Outbound, OutboundError, Via
 from ringback.providers.base import Ask, Catalogue
 from ringback.store.base import Reschedule, Store, WatchQuery
 from ringback.telemetry import Telemetry
+from ringback.underway import UnderWay
 
 LEASE = timedelta(minutes=2)
 TIMEOUT_S = 30.0
@@ -83,7 +83,7 @@ class Poller:
         self._telemetry = telemetry
         self._wake = wake
         self._report = report
-        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._in_flight = UnderWay()
         self._exhausted: frozenset[str] = frozenset()
         self._full_until: datetime | None = None
 
@@ -108,14 +108,11 @@ class Poller:
 
     async def drain(self) -> None:
         """Wait for the polls under way."""
-        while self._in_flight:
-            await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+        await self._in_flight.drain()
 
     async def cancel(self) -> None:
         """Give up on those that are still under way: their leases are gone with the process."""
-        for task in self._in_flight.values():
-            task.cancel()
-        await self.drain()
+        await self._in_flight.cancel()
 
     async def _begin(self, watch: Watch, now: datetime) -> None:
         resting = self._accounts.resting(watch.account, now)
@@ -124,7 +121,7 @@ class Poller:
             return
         self._accounts.began(watch.account)
         self._telemetry.poll_began(now - (watch.next_poll_at or now))
-        self._in_flight[watch.id] = asyncio.create_task(self._turn(watch, resting), name=f"poll-{watch.id}")
+        self._in_flight.begin([watch.id], self._turn(watch, resting), name=f"poll-{watch.id}")
 
     async def _turn(self, watch: Watch, resting: Trouble | None) -> None:
         """One poll, whatever becomes of it: a bad watch ends nobody else's turn, and its lease brings it back."""
@@ -138,7 +135,7 @@ class Poller:
             self._report(error)
         finally:
             crowded = len(self._in_flight) >= self.terms.concurrency or watch.account in self._exhausted
-            del self._in_flight[watch.id]
+            self._in_flight.end([watch.id])
             self._accounts.ended(watch.account)
             self._telemetry.poll_ended(outcome)
             if crowded:
