@@ -9,31 +9,24 @@ follows is core's, what lasts is the store's.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
 
-from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts
+from ringback.accounts import Accounts
+from ringback.asker import Asker, Told
 from ringback.core import lifecycle
 from ringback.core.advance import Rules, advance
 from ringback.core.clock import Clock
-from ringback.core.errors import BadInput, Stale, StoreFull, UnknownName
-from ringback.core.health import UNAUTHORIZED
+from ringback.core.errors import Stale, StoreFull
 from ringback.core.model import Answer, Change, Observation, Trouble, Watch, WatchState
-from ringback.credentials import Credentials
-from ringback.outbound import Outbound, OutboundError, Via
-from ringback.providers.base import Ask, Catalogue
 from ringback.store.base import Reschedule, Store, WatchQuery
 from ringback.telemetry import Telemetry
 from ringback.underway import UnderWay
 
 LEASE = timedelta(minutes=2)
-TIMEOUT_S = 30.0
-"""Of one poll, whatever the provider does; the lease outlasts it."""
-
 FULL_AGAIN = timedelta(seconds=5)
 """How often a full store is tried again; meanwhile nobody is asked what could not be kept."""
 
@@ -48,14 +41,6 @@ class PollTerms(msgspec.Struct, frozen=True):
     concurrency: int
 
 
-class _Prepared(msgspec.Struct, frozen=True):
-    """A request that may be sent, and how."""
-
-    ask: Ask
-    via: Via
-    body_limit: int
-
-
 class Poller:
     """Claims due watches and polls each in a task of its own, at most `concurrency` at once."""
 
@@ -63,22 +48,18 @@ class Poller:
         self,
         store: Store,
         accounts: Accounts,
-        catalogue: Catalogue,
+        asker: Asker,
         *,
-        credentials: Credentials,
-        outbound: Outbound,
         terms: PollTerms,
         clock: Clock,
         telemetry: Telemetry,
         wake: Callable[[datetime], None],
         report: Callable[[Exception], None],
     ) -> None:
-        self.catalogue = catalogue
-        self.credentials = credentials
         self.terms = terms
         self._store = store
         self._accounts = accounts
-        self._outbound = outbound
+        self._asker = asker
         self._clock = clock
         self._telemetry = telemetry
         self._wake = wake
@@ -94,7 +75,7 @@ class Poller:
         now = self._clock.now()
         if not await self._has_space(now):
             return self._full_until
-        for account in self._accounts.asked_anew(self.credentials.stamp):
+        for account in self._accounts.asked_anew(self._asker.credentials.stamp):
             await self._hasten(account)
         free = self.terms.concurrency - len(self._in_flight)
         for watch in await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now)):
@@ -153,79 +134,29 @@ class Poller:
 
     async def poll(self, watch: Watch, resting: Trouble | None = None) -> str:
         """One poll; says what came of it. `resting`: the account may not be asked, but the watch is at its deadline."""
-        answer = resting or await self._ask(watch)
-        seen = self._read(watch, answer)
+        told = await self._asker.ask(watch) if resting is None else Told(Observation(trouble=resting))
         if resting is None:
-            await self._note_health(watch, seen)
-        return await self._keep(watch, seen, answer)
-
-    async def _ask(self, watch: Watch) -> Answer | Trouble:
-        """The provider's answer, or why there is none."""
-        prepared = self._prepared(watch)
-        if isinstance(prepared, Trouble):
-            return prepared
-        try:
-            answer = await self._outbound.send(
-                prepared.ask, via=prepared.via, timeout_s=TIMEOUT_S, body_limit=prepared.body_limit
-            )
-        except OutboundError as error:
-            return Trouble(error.code, error.message)
-        return replace(answer, at=self._clock.now())
-
-    def _prepared(self, watch: Watch) -> _Prepared | Trouble:
-        """The request with the account's credential, if that may go there (promise 6)."""
-        terms = self._accounts.terms(watch.account)
-        if terms is None:
-            return Trouble(NO_ACCOUNT, f"account '{watch.account}' is not configured any more: its watches wait for it")
-        try:
-            provider = self.catalogue.get(watch.provider)
-            base_url = terms.base_url or provider.about.base_url
-            ask = provider.ask(watch.task_id, watch.params, base_url)
-        except BadInput as error:
-            return Trouble(NO_PROVIDER if isinstance(error, UnknownName) else BAD_PARAMS, error.message)
-        if not self.credentials.may_go(watch.account, ask.url, base_url, provider.about.hosts):
-            return Trouble(BLOCKED_HOST, f"the key of account '{watch.account}' may not go to this host")
-        with_headers = replace(ask, headers={**terms.headers, **ask.headers})
-        try:
-            signed = provider.sign(with_headers, self.credentials.reveal(watch.account), self._clock.now())
-        except BadInput as error:
-            return Trouble(UNAUTHORIZED, error.message)
-        return _Prepared(signed, terms.via, provider.about.body_limit)
-
-    def _read(self, watch: Watch, answer: Answer | Trouble) -> Observation:
-        if isinstance(answer, Trouble):
-            return Observation(trouble=answer)
-        seen = self.catalogue.get(watch.provider).read(answer, watch.task_id)
-        if seen.trouble is not None:
-            seen = replace(seen, trouble=self._without_keys(seen.trouble, watch.account))
-        if seen.unknown_word is not None:
-            self._telemetry.unknown_word(watch.provider, seen.unknown_word)
-        return seen
-
-    def _without_keys(self, met: Trouble, account: str) -> Trouble:
-        """Some vendors repeat the key that they refuse: it must not reach a log or a list."""
-        message = met.message
-        with contextlib.suppress(BadInput):  # its file is gone meanwhile: then there is no key to look for
-            for key in self.credentials.reveal(account).values():
-                message = message.replace(key, "***") if key else message
-        return replace(met, message=message)
+            await self._note_health(watch, told.seen)
+        return await self._keep(watch, told)
 
     async def _note_health(self, watch: Watch, seen: Observation) -> None:
         """What the answer says about the account, beside the task."""
+        if seen.unknown_word is not None:
+            self._telemetry.unknown_word(watch.provider, seen.unknown_word)
         routes, now = self.terms.rules.routes, self._clock.now()
         if seen.trouble is not None:
             await self._accounts.troubled(watch, seen.trouble, routes, now)
         elif await self._accounts.answered(watch.account, routes, now):
             await self._hasten(watch.account)
 
-    async def _keep(self, watch: Watch, seen: Observation, answer: Answer | Trouble) -> str:
+    async def _keep(self, watch: Watch, told: Told) -> str:
         """Commit what changed, or only note when to ask again. Whoever committed first is joined, not overwritten."""
-        came = answer if isinstance(answer, Answer) else None
+        seen = told.seen
         current: Watch | None = watch
         while current is not None and not current.state.final:
             now = self._clock.now()
             after, change = advance(current, seen, self.terms.rules, now, jitter=self._clock.jitter())
-            if await self._stored(after, change, came if change is not None or seen.trouble is not None else None):
+            if await self._stored(after, change, told.answer if change or seen.trouble is not None else None):
                 return self._told(current, after, change)
             current = await self._store.watch(watch.id)
         return "unchanged"

@@ -46,7 +46,7 @@ def test_all_are_sorted_by_vendor_and_id(tmp_path):
         )
         (tmp_path / f"{id}.toml").write_text(text)
     mine = Shelf({file.stem: file for file in tmp_path.iterdir()})
-    assert [preset.about.id for preset in mine.all()] == ["c-3", "a-2", "b-1"]
+    assert [preset.about.id for preset in mine.presets()] == ["c-3", "a-2", "b-1"]
 
 
 def test_a_preset_of_ones_own_wins_over_the_shipped_one(tmp_path):

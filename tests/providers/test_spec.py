@@ -6,6 +6,7 @@ import pytest
 from ringback.core.errors import PresetError
 from ringback.core.model import Answer, Error, WatchState
 from ringback.providers import spec
+from ringback.providers.preset import Preset
 from ringback.providers.shelf import CATALOGUE
 
 GOOD = """
@@ -41,7 +42,7 @@ def _problems(text, **more):
 
 
 def test_a_small_preset_is_enough():
-    about = spec.parse(GOOD.encode(), name="acme-video.toml", id="acme-video").about
+    about = Preset(spec.parse(GOOD.encode(), name="acme-video.toml", id="acme-video")).about
     assert (about.id, about.vendor, about.base_url) == ("acme-video", "acme", "https://api.acme.example/v1")
     assert (about.params, about.credentials, about.confidence) == (("project",), ("api_key",), "likely")
     assert about.states == {"in line": "queued", "1": "running", "true": "succeeded"}
@@ -50,7 +51,7 @@ def test_a_small_preset_is_enough():
 STATES = "expected one of queued, running, succeeded, failed, cancelled"
 BAD_PATH = "expected a path that begins with / and has no query; its placeholders are {task_id} and {params.name}"
 BAD_BASE = "base_url: expected a base URL such as 'https://api.example.com/v1', without user, query or fragment"
-OVERRIDE = '[[read.overrides]]\nstate = "queued"\nbecomes = "failed"\n[read.states]'
+OVERRIDE = '[[read.rules]]\nof = "queued"\nbecomes = "failed"\n[read.states]'
 TITLE = 'title = "Acme video"'
 
 
@@ -88,8 +89,8 @@ TITLE = 'title = "Acme video"'
         ('"queued"', '"queue"', f"read.states.\"in line\": {STATES}, got 'queue'. Did you mean 'queued'?"),
         ('"queued"', "7", f'read.states."in line": {STATES}, got a whole number'),
         ('"succeeded"', '"failed"', "read.states: expected a word that means succeeded"),
-        ("[read.states]", OVERRIDE, "read.overrides[0].when: is missing; expected text"),
-        ("[read.states]", "overrides = 1\n[read.states]", "read.overrides: expected a list, got a whole number"),
+        ("[read.states]", OVERRIDE, "read.rules[0].when: is missing; expected text"),
+        ("[read.states]", "rules = 1\n[read.states]", "read.rules: expected a list, got a whole number"),
         ("[read.states]", "progress = 1.5\n[read.states]", "read.progress: expected a table, got a number"),
     ],
 )
@@ -123,7 +124,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 def test_paths_in_order_and_states_from_them():
     text = GOOD.replace('"job.state"', '["job.state", "length(job.parts)"]')
-    preset = spec.parse(text.encode(), name="acme-video.toml")
+    preset = Preset(spec.parse(text.encode(), name="acme-video.toml"))
     assert preset.spec.read.state.text == "job.state, else length(job.parts)"
 
 
@@ -131,13 +132,13 @@ def test_every_shipped_file_loads():
     files = sorted(CATALOGUE.glob("*.toml"))
     assert files
     for file in files:
-        assert spec.load(file).about.id == file.stem
+        assert spec.load(file).id.text == file.stem
 
 
 def test_overrides_never_make_a_word_final_that_nobody_listed():
     """Also where the preset says that running is over when an expression holds."""
-    override = '[[read.overrides]]\nstate = "running"\nwhen = "done"\nbecomes = "succeeded"\n[read.states]'
-    preset = spec.parse(GOOD.replace("[read.states]", override).encode(), name="acme-video.toml")
+    override = '[[read.rules]]\nof = "running"\nwhen = "done"\nbecomes = "succeeded"\n[read.states]'
+    preset = Preset(spec.parse(GOOD.replace("[read.states]", override).encode(), name="acme-video.toml"))
     listed, unlisted = (
         preset.read(Answer(status=200, body=f'{{"job": {{"state": {word}}}, "done": true}}'.encode()), "t")
         for word in (1, 2)
@@ -148,13 +149,13 @@ def test_overrides_never_make_a_word_final_that_nobody_listed():
 
 def test_the_first_override_that_holds_counts_and_may_bring_its_own_message():
     override = """
-[[read.overrides]]
-state = "succeeded"
+[[read.rules]]
+of = "succeeded"
 when = "job.stopped"
 becomes = "cancelled"
 
-[[read.overrides]]
-state = "succeeded"
+[[read.rules]]
+of = "succeeded"
 when = "job.flaws"
 becomes = "failed"
 message = "job.flaws[0]"
@@ -164,7 +165,7 @@ code = "job.code"
 message = "job.reason"
 
 [read.states]"""
-    preset = spec.parse(GOOD.replace("[read.states]", override).encode(), name="acme-video.toml")
+    preset = Preset(spec.parse(GOOD.replace("[read.states]", override).encode(), name="acme-video.toml"))
 
     def read(**job):
         body = msgspec.json.encode({"job": {"state": True, **job}})

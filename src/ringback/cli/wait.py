@@ -23,6 +23,7 @@ import msgspec
 from cyclopts import Parameter
 
 from ringback.cli import exits, show
+from ringback.cli.dialect import Dialect, registered
 from ringback.cli.serve import ConfigFile
 from ringback.cli.watch import Account, Deadline, Every, Param, Provider, pairs
 from ringback.core.errors import BadInput
@@ -56,9 +57,10 @@ ASTRAY = frozenset({"dns", "refused", "unreachable", "tls", "rejected", "unreada
 
 def wait(
     provider: Provider,
-    task_id: Annotated[str, Parameter(help="the provider's name of the task")],
+    task_id: Annotated[str | None, Parameter(help="the provider's name of the task")] = None,
     /,
     *,
+    dialect: Dialect | None = None,
     account: Account = None,
     param: Param = None,
     every: Every = None,
@@ -79,6 +81,7 @@ def wait(
         task_id=task_id,
         account=account,
         params=pairs(param, "--param") or {},
+        **registered(provider, dialect),
         interval=every,
         deadline=deadline,
     )

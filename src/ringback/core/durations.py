@@ -32,3 +32,9 @@ def duration(text: str) -> timedelta:
     if number * unit.total_seconds() > LONGEST.total_seconds():
         raise BadInput(f"{text[:40]!r} is too long; the longest duration is {LONGEST.days}d")
     return number * unit
+
+
+def spelled(span: timedelta) -> str:
+    """Write a duration, in the largest unit that leaves no rest."""
+    name, unit = next((pair for pair in reversed(UNITS.items()) if not span % pair[1]), ("ms", UNITS["ms"]))
+    return f"{span / unit:g}{name}"

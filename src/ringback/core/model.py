@@ -203,7 +203,8 @@ class Watch(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
 
     `version` counts commits and guards them (compare-and-set); `sequence` counts recorded events. `not_before_at` is
     how long the provider asked us to wait. It, `polls`, `last_polled_at`, `next_poll_at` and `problem` may be a little
-    older after a crash, nothing else.
+    older after a crash, nothing else. `secrets` are params that are never shown. `dialect` is the JSON text of how to
+    ask and read, when no preset says it (provider `http`): a caller's own credential may be in it, so it is not shown.
     """
 
     id: str
@@ -212,6 +213,8 @@ class Watch(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     account: str
     task_id: str
     params: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    dialect: str = ""
     state: WatchState = WatchState.PENDING
     progress: Progress | None = None
     result: Document | None = None

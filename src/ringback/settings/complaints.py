@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from ringback.settings.forms import FromEnvironment, InFile, Slip, UnknownKey
+from ringback.settings.forms import ByCommand, FromEnvironment, InFile, Slip, UnknownKey
 
 PREFIX = "RINGBACK_"
 NEAR = 0.6
@@ -121,7 +121,7 @@ def _about_type(detail: ErrorDetails, context: Mapping[str, Any]) -> str:
 
 def _variable(value: object) -> str:
     """The variable that a value came from; of a table, that of its first value."""
-    while (isinstance(value, dict) and value) or isinstance(value, Slip | InFile):
+    while (isinstance(value, dict) and value) or isinstance(value, Slip | InFile | ByCommand):
         value = next(iter(value.values())) if isinstance(value, dict) else value[0]
     return value.variable if isinstance(value, FromEnvironment) else ""
 

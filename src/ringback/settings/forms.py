@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,6 +26,7 @@ from ringback.core.errors import BadInput, nearest
 from ringback.core.model import EventType
 from ringback.core.routing import matches
 from ringback.credentials import Secret, climbs, origin_of
+from ringback.minted import Minted
 from ringback.sinks.signing import key_of
 from ringback.sinks.template import Template
 from ringback.sinks.webhook import custom_headers
@@ -54,6 +57,13 @@ class InFile(NamedTuple):
     """A secret that is given by file; `twice` when it is given by value, too."""
 
     path: object
+    twice: bool
+
+
+class ByCommand(NamedTuple):
+    """A secret that a program prints; `twice` when it is given in another way, too."""
+
+    command: object
     twice: bool
 
 
@@ -293,6 +303,10 @@ def _secret(value: object) -> Secret:
             raise UnknownKey
         case InFile(_, True):
             raise ValueError("is given twice, by value and by file: keep one")
+        case ByCommand(_, True):
+            raise ValueError("is given twice, by command and in another way: keep one")
+        case ByCommand(command):
+            return Minted(_program(command))
         case InFile(str(path), _) if path:
             secret = Secret.in_file(path)
         case InFile():
@@ -305,6 +319,19 @@ def _secret(value: object) -> Secret:
             raise ValueError("must be text in quotes")
     judged(Secret.reveal)(secret)
     return secret
+
+
+def _program(command: object) -> list[str]:
+    """A program and its arguments: a list, or text that is split as a shell would; no shell sees it."""
+    try:
+        argv = shlex.split(command) if isinstance(command, str) else command
+    except ValueError as error:
+        raise ValueError(f"its command cannot be split into words ({error})") from error
+    if not isinstance(argv, list) or not argv or not all(isinstance(word, str) and word for word in argv):
+        raise ValueError('its command must be text, or a list such as ["gcloud", "auth", "print-access-token"]')
+    if shutil.which(argv[0]) is None:
+        raise ValueError(f"there is no program {argv[0][:80]}: give its path")
+    return argv
 
 
 def _signing(secret: Secret) -> Secret:

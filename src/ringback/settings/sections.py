@@ -31,6 +31,7 @@ from ringback.settings.complaints import spelled, told
 from ringback.settings.destinations import Destination
 from ringback.settings.forms import (
     BaseUrl,
+    ByCommand,
     CaFile,
     Count,
     Credential,
@@ -61,6 +62,8 @@ from ringback.settings.section import Section
 
 SLIP = 0.8
 """How near to a key of an account another one is taken for a slip of the pen; `app_key` is a credential of its own."""
+
+COMMAND = "_command"
 
 LOOPBACK = re.compile(r"localhost|127\.[0-9]+\.[0-9]+\.[0-9]+|::1")
 
@@ -161,7 +164,11 @@ class Account(Section):
 
     @classmethod
     def _with_files(cls, table: dict[str, Any]) -> dict[str, Any]:
-        filled = super()._with_files(table)
+        """Also every `<key>_command` under its key."""
+        filled = super()._with_files({key: value for key, value in table.items() if not key.endswith(COMMAND)})
+        for key in (key for key in table if key.endswith(COMMAND)):
+            name = key.removesuffix(COMMAND)
+            filled[name] = ByCommand(unpacked(table[key]), name in filled)
         return {key: Slip(value) if cls._is_slip(key, value) else value for key, value in filled.items()}
 
     @classmethod
@@ -171,7 +178,7 @@ class Account(Section):
             return False
         known = [name for name in cls.model_fields if name not in cls.secret_keys]
         return (
-            not isinstance(value, str | InFile | Secret)
+            not isinstance(value, str | InFile | ByCommand | Secret)
             or re.fullmatch(r"[a-z0-9_]+", key) is None
             or _letters(key) in map(_letters, cls.model_fields)
             or bool(get_close_matches(key, known, 1, SLIP))
@@ -226,6 +233,12 @@ class Egress(Section):
     proxy: Proxy = Field(default="", repr=False, exclude=True)
 
 
+class Providers(Section):
+    """Presets of your own, beside those in the folder `providers` next to the configuration."""
+
+    paths: Texts = ()
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Made by `load`; without arguments it is the built-in defaults, which run."""
 
@@ -241,6 +254,7 @@ class Settings(BaseSettings):
     watches: tuple[WatchEntry, ...] = ()
     callbacks: Callbacks = Callbacks()
     egress: Egress = Egress()
+    providers: Providers = Providers()
     _source: Path | None = PrivateAttr(default=None)
 
     @property

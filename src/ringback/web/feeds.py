@@ -39,10 +39,10 @@ async def events(
 @router.get("/v1/providers", tags=["providers"], responses=says(ref(shapes.ProviderPage)))
 async def providers(parts: Having) -> Response:
     """Every API that can be followed."""
-    return Json(shapes.ProviderPage([shapes.provider(found.about) for found in parts.catalogue.all()], None))
+    return Json(shapes.ProviderPage([shapes.provider(about) for about in parts.catalogue().abouts()], None))
 
 
 @router.get("/v1/providers/{id}", tags=["providers"], responses=says(ref(shapes.Provider), refuses=(404,)))
 async def provider(id: str, parts: Having) -> Response:
     """How one API is followed."""
-    return Json(shapes.provider(parts.catalogue.get(id).about))
+    return Json(shapes.provider(parts.catalogue().about(id)))

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ringback.core import model
-from ringback.core.durations import UNITS
+from ringback.core.durations import spelled
 from ringback.core.model import AttemptOutcome, DeliveryState, Error, EventType, Progress, WatchState
 from ringback.core.retry import Outcome
 from ringback.destinations import DestinationStatus
@@ -160,12 +160,17 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...]
     credentials: tuple[str, ...]
     params: tuple[str, ...]
+    optional: tuple[str, ...]
     identity: tuple[str, ...]
+    secrets: tuple[str, ...]
     states: dict[str, str]
     interval: Length | None
     deadline: Length | None
+    rate: float | None
     body_limit: int
-    native_callback: bool
+    native_callback: str | None
+    batch: int | None
+    learn_by: str | None
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
@@ -302,7 +307,7 @@ def tested(outcome: Outcome) -> Tested:
 
 def provider(about: About) -> Provider:
     """A provider as it is shown: what its preset says of it, lengths of time as people write them."""
-    said = msgspec.structs.asdict(about)
+    said = {name: getattr(about, name) for name in Provider.__struct_fields__}
     return Provider(**{**said, "interval": _length(about.interval), "deadline": _length(about.deadline)})
 
 
@@ -319,8 +324,4 @@ def _maybe(at: datetime | None) -> str | None:
 
 
 def _length(span: timedelta | None) -> str | None:
-    """The largest unit that leaves no rest."""
-    if span is None:
-        return None
-    name, unit = next((pair for pair in reversed(UNITS.items()) if not span % pair[1]), ("ms", UNITS["ms"]))
-    return f"{span / unit:g}{name}"
+    return None if span is None else spelled(span)

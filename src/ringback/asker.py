@@ -1,0 +1,147 @@
+"""How a provider is asked about a watch, and what it says.
+
+    prepare -> send -> read -> (the result is elsewhere? -> prepare -> send -> read)
+
+Secret: what stands between a watch and its answer: the provider's dialect, the account's credential and whether it may
+go there (promise 6), and the way out. Whatever goes wrong is an Observation with a trouble.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+import msgspec
+from msgspec.structs import replace
+
+from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts, AccountTerms
+from ringback.core.clock import Clock
+from ringback.core.errors import BadInput, PresetError, RingbackError, UnknownName
+from ringback.core.health import UNAUTHORIZED
+from ringback.core.model import Answer, Observation, Trouble, Watch
+from ringback.credentials import Credentials, origin_of
+from ringback.outbound import Outbound, OutboundError, Via
+from ringback.providers.base import NO_RESULT, Ask, Catalogue, Provider
+
+TIMEOUT_S = 30.0
+"""Of one request, whatever the provider does; the lease of its watch outlasts two of them."""
+
+RESULT_TRIES = 5
+"""Answers in a row without the result of a task that has succeeded; then it is told without."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What came of asking: what it says, and the answer as it came, if there was one."""
+
+    seen: Observation
+    answer: Answer | None = None
+
+
+class _Way(msgspec.Struct, frozen=True):
+    """Whom to ask, and with what."""
+
+    provider: Provider
+    terms: AccountTerms
+    params: Mapping[str, str]
+
+
+class Asker:
+    """Asks about one watch at a time. Catalogue and credentials may be exchanged for newer ones."""
+
+    def __init__(
+        self, accounts: Accounts, catalogue: Catalogue, credentials: Credentials, *, outbound: Outbound, clock: Clock
+    ) -> None:
+        self.catalogue = catalogue
+        self.credentials = credentials
+        self._accounts = accounts
+        self._outbound = outbound
+        self._clock = clock
+
+    async def ask(self, watch: Watch) -> Told:
+        """What the provider says about the task."""
+        answer = None
+        try:
+            way = self._way(watch)
+            ask = way.provider.ask(watch.task_id, way.params, way.terms.base_url or "")
+            answer = await self._answer(ask, watch.account, way)
+            seen = way.provider.read(answer, watch.task_id)
+            seen = await self._with_result(watch, way, seen, answer)
+        except RingbackError as error:
+            seen = Observation(trouble=_trouble(error))
+        if seen.trouble is not None and seen.trouble.code == UNAUTHORIZED:
+            self.credentials.doubt(watch.account, self._clock.now())
+        return Told(self._discreet(seen, watch.account), answer)
+
+    def _way(self, watch: Watch) -> _Way:
+        provider = self.catalogue.of(watch)
+        terms = self._accounts.terms(watch.account)
+        if terms is None and provider.about.needs_account:
+            raise BadInput(
+                f"account '{watch.account}' is not configured any more: its watches wait for it", code=NO_ACCOUNT
+            )
+        return _Way(provider, terms or AccountTerms(), {**watch.params, **watch.secrets})
+
+    async def _answer(self, ask: Ask, account: str, way: _Way) -> Answer:
+        """Sign and send one request. Raises OutboundError, and BadInput when it cannot be signed or may not go."""
+        if way.provider.about.credentials:
+            await self.credentials.freshen(account, self._clock.now())
+        signed, via = self._signed(ask, account, way)
+        answer = await self._outbound.send(
+            signed, via=via, timeout_s=TIMEOUT_S, body_limit=way.provider.about.body_limit
+        )
+        return replace(answer, at=self._clock.now())
+
+    def _signed(self, ask: Ask, account: str, way: _Way) -> tuple[Ask, Via]:
+        """The request with the account's headers and credential, if they may go there, and the way out.
+
+        Where a caller had a say in the host, the guard looks where it leads.
+        """
+        about, terms = way.provider.about, way.terms
+        trusted = terms.base_url or about.trusted
+        may_go = self.credentials.may_go(account, ask.url, trusted, about.hosts)
+        if about.credentials and not may_go:
+            raise BadInput(f"the key of account '{account}' may not go to this host", code=BLOCKED_HOST)
+        if may_go:
+            ask = replace(ask, headers={**ask.headers, **terms.headers})
+        try:
+            known = self.credentials.reveal(account) if about.credentials else {}
+            signed = way.provider.sign(ask, known, self._clock.now())
+        except BadInput as error:
+            raise BadInput(error.message, code=UNAUTHORIZED) from error
+        ours = bool(trusted) and origin_of(ask.url) == origin_of(trusted)
+        return signed, terms.via if ours else replace(terms.via, guarded=True)
+
+    async def _with_result(self, watch: Watch, way: _Way, seen: Observation, answer: Answer) -> Observation:
+        """What was seen, with the result that has to be asked for; without it, when it was asked for often enough."""
+        try:
+            ask = way.provider.ask_result(seen, answer, watch.task_id, way.params, way.terms.base_url or "")
+            if ask is None:
+                return seen
+            whole = way.provider.read_result(seen, await self._answer(ask, watch.account, way))
+        except OutboundError as error:
+            whole = Observation(trouble=_trouble(error))
+        except BadInput as error:
+            whole = Observation(trouble=Trouble(NO_RESULT, error.message))
+        tried = watch.problem.count if watch.problem is not None else 0
+        return seen if whole.trouble is not None and tried >= RESULT_TRIES else whole
+
+    def _discreet(self, seen: Observation, account: str) -> Observation:
+        """Some vendors repeat the key that they refuse: it must not reach a log or a list."""
+        if seen.trouble is None:
+            return seen
+        message = seen.trouble.message
+        with contextlib.suppress(BadInput):  # no such account, or its file is gone: then there is no key to look for
+            for key in self.credentials.reveal(account).values():
+                message = message.replace(key, "***") if key else message
+        return replace(seen, trouble=replace(seen.trouble, message=message))
+
+
+def _trouble(error: RingbackError) -> Trouble:
+    """Why nothing was asked, or no answer was had."""
+    if isinstance(error, OutboundError) or error.code in (NO_ACCOUNT, BLOCKED_HOST, UNAUTHORIZED):
+        return Trouble(error.code, error.message)
+    if isinstance(error, (UnknownName, PresetError)):
+        return Trouble(NO_PROVIDER, error.message.splitlines()[0])
+    if isinstance(error, BadInput):
+        return Trouble(BAD_PARAMS, error.message)
+    raise error
