@@ -55,7 +55,8 @@ def params_of(params: Mapping[str, str], about: About, given: Mapping[str, str])
             raise BadInput(f"params.{name[:80]}: {about.id} has no such param.{nearest(name[:80], about.params)}")
         if len(value) > PARAM_AT_MOST:
             raise BadInput(f"params.{name}: has {len(value)} characters; at most {PARAM_AT_MOST} are taken")
-    missing = [name for name in about.params if not params.get(name) and name not in about.optional]
+    params = {**about.defaults, **params}
+    missing = [name for name in about.params if not params.get(name) and name not in about.defaults]
     if missing:
         raise BadInput(f"params.{missing[0]}: {about.id} needs it", code="missing_param")
     return {name: _good_text(f"params.{name}", params[name]) for name in about.params if params.get(name)}

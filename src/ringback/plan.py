@@ -34,7 +34,7 @@ from ringback.destinations import Channel
 from ringback.egress import Egress
 from ringback.outbound import DIRECT, Outbound, Via
 from ringback.poller import PollTerms
-from ringback.providers.base import Catalogue
+from ringback.providers import spec
 from ringback.providers.shelf import Shelf, files_of, places, shipped
 from ringback.registration import ADMIN, Caller, Draft, Registration, Terms, draft
 from ringback.sinks.base import Sink
@@ -57,7 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
     settings: Settings
     intake: Terms
     polling: PollTerms
-    catalogue: Catalogue
+    catalogue: Shelf
     accounts: Mapping[str, AccountTerms]
     credentials: Credentials
     channels: Mapping[str, Channel]
@@ -140,13 +140,16 @@ def catalogue_of(settings: Settings, problems: list[str]) -> Shelf:
             own += files_of(path).values()
         except PresetError as error:
             problems.append(f"providers.paths: {error.message}")
-    catalogue = shipped(own)
-    for file in own:
-        try:
-            catalogue.get(file.stem)
-        except PresetError as error:
-            problems += error.message.splitlines()
-    return catalogue
+    return shipped(file for file in own if _is_good(file, problems))
+
+
+def _is_good(file: Path, problems: list[str]) -> bool:
+    try:
+        spec.load(file)
+    except PresetError as error:
+        problems += error.message.splitlines()
+        return False
+    return True
 
 
 def _accounts(settings: Settings, catalogue: Shelf) -> dict[str, AccountTerms]:
@@ -283,6 +286,8 @@ def _registration(watch: WatchEntry) -> Registration:
         task_id=watch.task_id,
         account=watch.account,
         params=watch.params,
+        ask=watch.ask,
+        read=watch.read,
         callback_url=watch.callback_url,
         callback_secret=watch.callback_secret.reveal() if watch.callback_secret is not None else None,
         to=list(watch.to) if watch.to is not None else None,

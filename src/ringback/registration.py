@@ -102,9 +102,9 @@ class Draft(msgspec.Struct, frozen=True):
 def draft(asked: Registration, caller: Caller, terms: Terms) -> Draft:
     """Judge a registration. Raises BadInput, Forbidden."""
     about = _about(asked.provider, terms.catalogue)
-    account = _account(asked, about, caller, terms)
     dialect = _dialect(asked, about)
     task_id = fields.task_id_of(_task_id(asked, dialect))
+    account = _account(asked, about, caller, terms)
     params = fields.params_of({**terms.params.get(account, {}), **asked.params}, about, asked.params)
     identity = {name: params[name] for name in about.identity if name in params}
     id = ids.watch_id(caller.owner, about.id, account, task_id, identity)

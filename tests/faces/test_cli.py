@@ -128,7 +128,7 @@ def test_what_is_heavy_is_imported_only_where_it_is_needed(args, heavy):
         (["providers", "try", "302ai-browser"], "FILE requires an argument. `ringback providers try --help` says how."),
         (["store", "verfy", "x"], 'Did you mean "verify"?'),
         (["show"], "ID requires an argument. `ringback show --help` says how."),
-        (["watch", "302ai-browser"], "TASK_ID requires an argument"),
+        (["watch", "302ai-browser"], "302ai-browser needs a TASK_ID: the id that it answered with"),
         (["watch", "302ai-browser", "1", "--reopn"], "Unknown option: --reopn. Did you mean --reopen?"),
         (["watch", "302ai-browser", "1", "--meta", "team"], "--meta 'team' is no pair: write it as KEY=VALUE"),
         (["watch", "302ai-browser", "1", "-"], "`-` stands alone"),

@@ -23,9 +23,6 @@ Words = Annotated[str | None, Parameter(help="the words for this state, with com
 class Dialect:
     """How to ask and read."""
 
-    url: Annotated[
-        str | None, Parameter(help="provider http: the URL that tells about the task; may hold {task_id}")
-    ] = None
     method: Annotated[str | None, Parameter(help="provider http: GET (default) or POST")] = None
     header: Annotated[list[str] | None, Parameter(help="provider http: K:V, sent with every request; repeatable")] = (
         None
@@ -40,16 +37,20 @@ class Dialect:
     error: Annotated[str | None, Parameter(help="provider http: where the reason of a failure stands")] = None
 
 
-def registered(provider: str, given: Dialect | None) -> dict[str, Any]:
-    """The fields `ask` and `read` of a registration; none for a provider with a preset. Raises BadInput."""
+def registered(provider: str, url: str | None, given: Dialect | None, *, flag: str) -> dict[str, Any]:
+    """The fields `ask` and `read` of a registration; none for a provider with a preset. Raises BadInput.
+
+    `flag` is what the URL's option is called.
+    """
     if provider != HTTP:
-        named = next((field.name for field in fields(Dialect) if getattr(given, field.name, None) is not None), None)
-        if named is not None:
-            raise BadInput(f"--{named} is for `http`, the provider without a preset: {provider} has one that says it.")
+        named = [f"--{field.name}" for field in fields(Dialect) if getattr(given, field.name, None) is not None]
+        if url is not None or named:
+            option = flag if url is not None else named[0]
+            raise BadInput(f"{option} is for `http`, the provider without a preset: {provider} has one that says it")
         return {}
-    if given is None or given.url is None or given.state is None or given.succeeded is None:
-        raise BadInput("http has no preset: say how to ask and read with at least --url, --state and --succeeded.")
-    ask: dict[str, Any] = {"url": given.url, "method": given.method, "headers": headers(given.header or ())}
+    if url is None or given is None or given.state is None or given.succeeded is None:
+        raise BadInput(f"http has no preset: say how to ask and read with at least {flag}, --state and --succeeded")
+    ask: dict[str, Any] = {"url": url, "method": given.method, "headers": headers(given.header or ())}
     words = {state: getattr(given, state) or "" for state in ("queued", "running", "succeeded", "failed", "cancelled")}
     read: dict[str, Any] = {
         "state": given.state,

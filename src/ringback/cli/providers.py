@@ -121,7 +121,7 @@ def _has(about: About, words: str) -> bool:
 def _needs(about: About) -> tuple[str, ...]:
     """What must be given: the account's settings, then the params."""
     place = () if about.base_url or not about.needs_account else ("base_url",)
-    return (*about.credentials, *place, *(name for name in about.params if name not in about.optional))
+    return (*about.credentials, *place, *(name for name in about.params if name not in about.defaults))
 
 
 def _as_json(abouts: Iterable[About], *, one: bool) -> None:

@@ -60,6 +60,7 @@ def wait(
     task_id: Annotated[str | None, Parameter(help="the provider's name of the task")] = None,
     /,
     *,
+    url: Annotated[str | None, Parameter(help="provider http: what tells about the task; may hold {task_id}")] = None,
     dialect: Dialect | None = None,
     account: Account = None,
     param: Param = None,
@@ -72,7 +73,7 @@ def wait(
 
     Exits 0 when it succeeded, 1 failed, 3 cancelled, 4 expired or vanished, 2 when something is to be set up first.
 
-    Example: `RINGBACK_ACCOUNTS__302AI__API_KEY=KEY ringback wait 302ai-browser 26cbe8e5`
+    Example: `ringback wait http --url https://api.example.org/jobs/7 --state status --succeeded done --failed error`
     """
     from ringback.registration import Registration
 
@@ -81,7 +82,7 @@ def wait(
         task_id=task_id,
         account=account,
         params=pairs(param, "--param") or {},
-        **registered(provider, dialect),
+        **registered(provider, url, dialect, flag="--url"),
         interval=every,
         deadline=deadline,
     )

@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from ringback.cli import exits
 from ringback.cli.client import LOCAL, Daemon, segment, sentence
-from ringback.cli.dialect import HTTP, Dialect, registered
+from ringback.cli.dialect import Dialect, registered
 from ringback.cli.serve import ConfigFile
 from ringback.cli.show import clean, note
 from ringback.cli.stdin import STDIN, words
@@ -56,6 +56,9 @@ def watch(
     account: Account = None,
     param: Param = None,
     reopen: Annotated[bool, Parameter(show_default=False, help="follow a task again that is over")] = False,
+    ask_url: Annotated[
+        str | None, Parameter(help="provider http: what tells about the task; may hold {task_id}")
+    ] = None,
     dialect: Dialect | None = None,
     config: ConfigFile = None,
     daemon: Daemon = LOCAL,
@@ -75,20 +78,22 @@ def watch(
         "account": account,
         "params": pairs(param, "--param"),
         "reopen": reopen or None,
-        **registered(provider, dialect),
+        **registered(provider, ask_url, dialect, flag="--ask-url"),
     }
     if from_response is not None:
         task_ids, wishes["params"] = _submitted(provider, from_response, wishes["params"], task_ids, config)
-    elif not task_ids and provider == HTTP:
-        task_ids = [str(wishes["ask"]["url"])]
+    elif not task_ids and ask_url is not None:
+        task_ids = [ask_url]
+    if not task_ids:
+        raise BadInput(f"{provider} needs a TASK_ID: the id that it answered with, or `-` to read ids from stdin")
     wishes = {name: wish for name, wish in wishes.items() if wish is not None}
     asked = refused = 0
-    for ids in _ids(task_ids or ()):
+    for ids in _ids(task_ids):
         for batch in _batches(ids, len(json.dumps(wishes))):
             asked += len(batch)
             refused += _register(batch, wishes, daemon)
     if not asked:
-        raise BadInput("no task id came in: name one, or write one a line on standard input for `-`")
+        raise BadInput("no task id came in on standard input: write one a line")
     return exits.USAGE if refused else exits.DONE
 
 

@@ -75,12 +75,11 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     `vendor` is the account it uses by default. `base_url` may name params, or be empty: then only an account knows it.
     `credentials` are the settings an account must have (`api_key`); one that needs none, and whose place is known,
-    needs no account either. `params` are what a registration gives, but for the `optional` ones; `identity` those that
-    tell equal ids apart, `secrets` those that are never shown. `hosts` are where its credential may go beside the
-    account's base URL and the `trusted` one, which is its own when no param is in it.
-    `confidence` is confirmed or likely. `rate` is polls a second, `body_limit` bytes, `batch` ids in one request.
-    `native_callback` says how the vendor calls back by itself. `learn_by` is the param that tasks take longer or
-    shorter by.
+    needs no account either. `params` are what a registration gives, those with `defaults` may be left out; `identity`
+    are those that tell equal ids apart, `secrets` those that are never shown. `hosts` are where its credential may go
+    beside the account's base URL and the `trusted` one, which is its own when no param is in it. `confidence` is
+    confirmed or likely. `rate` is polls a second, `body_limit` bytes, `batch` ids in one request. `native_callback`
+    says how the vendor calls back by itself. `learn_by` is the param that tasks take longer or shorter by.
     """
 
     id: str
@@ -96,7 +95,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     credentials: tuple[str, ...] = ()
     needs_account: bool = True
     params: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    defaults: dict[str, str] = {}
     identity: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     states: dict[str, str] = {}

@@ -18,9 +18,10 @@ import msgspec
 from msgspec.structs import replace
 
 from ringback.core.errors import BadInput, PresetError
-from ringback.providers import spec
+from ringback.providers import documents, spec
 from ringback.providers.auth import Timeless
 from ringback.providers.base import About, Ask
+from ringback.providers.documents import Unreadable
 from ringback.providers.preset import Preset
 from ringback.providers.template import HeaderName
 
@@ -76,7 +77,11 @@ def dialect(ask: Mapping[str, Any] | None, read: Mapping[str, Any] | None) -> st
     if ask is None or read is None:
         missing = "ask" if ask is None else "read"
         raise BadInput(f"{missing}: is missing; provider http needs ask and read", code="missing_field")
-    text = msgspec.json.encode({"ask": ask, "read": read}, order="deterministic")
+    try:
+        text = msgspec.json.encode({"ask": ask, "read": read}, order="deterministic")
+        documents.parse(text)
+    except (UnicodeEncodeError, RecursionError, Unreadable) as error:
+        raise BadInput("ask and read hold half a surrogate pair, or too many levels", code="bad_dialect") from error
     if len(text) > DIALECT_AT_MOST:
         raise BadInput(f"ask and read have {len(text)} bytes; at most {DIALECT_AT_MOST} are taken", code="bad_dialect")
     kept = text.decode()

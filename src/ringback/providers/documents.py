@@ -103,10 +103,10 @@ def text(value: Any) -> str | None:
 
 def message(value: Any) -> str | None:
     """A value as words for people: a scalar's text, anything else as compact JSON; None for what says nothing."""
-    if value is None or value is False or (isinstance(value, (str, list, dict)) and not value):
+    if value is None or value is False or (isinstance(value, (list, dict)) and not value):
         return None
     words = text(value)
-    return words if words is not None else _encode(value).decode()
+    return (words if words.strip() else None) if words is not None else _encode(value).decode()
 
 
 def shortened(words: str, limit: int) -> str:

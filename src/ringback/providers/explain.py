@@ -31,17 +31,17 @@ Line = tuple[str, str | None]
 def explain(preset: Preset) -> str:
     """A page of text."""
     about, spec = preset.about, preset.spec
-    head = [f"{about.id}: {about.title}", ""]
+    head, base_url = [f"{about.id}: {about.title}", ""], about.base_url or "<the account's base_url>"
     lines: list[Line] = [
         ("menu", about.menu),
         *(_submit(spec.submit) if spec.submit is not None else ()),
-        ("asked", _request(spec.ask, about.base_url or "<the account's base_url>")),
-        *_batch(spec.batch),
+        ("asked", _request(spec.ask, base_url)),
+        *_batch(spec.batch, base_url),
         ("signed", f"{spec.auth.explain()}; the account is {about.vendor} unless another is named"),
         *_hosts(preset),
         *_params(preset),
         *_read(spec.read),
-        *_result(spec.result, about.base_url),
+        *_result(spec.result, base_url),
         *_limits(preset),
         ("callback", about.native_callback),
         ("notes", about.notes),
@@ -82,16 +82,16 @@ def _request(made: Request, base_url: str) -> str:
     return f"{made.method} {target}{body}{form}{headers}"
 
 
-def _batch(batch: Batch | None) -> Iterator[Line]:
+def _batch(batch: Batch | None, base_url: str) -> Iterator[Line]:
     if batch is not None:
-        yield "", f"up to {batch.limit} tasks in one request: {batch.method} {batch.target}"
+        yield "", f"up to {batch.limit} tasks in one request: {_request(batch, base_url)}"
 
 
 def _hosts(preset: Preset) -> Iterator[Line]:
     hosts = [preset.about.trusted.partition("://")[2].partition("/")[0], *preset.about.hosts]
-    named = ", ".join(dict.fromkeys(host for host in hosts if host))
+    named = [*dict.fromkeys(host for host in hosts if host), "the host of the account's base_url"]
     if preset.about.credentials:
-        yield "key goes", f"to {named or 'no host'} and to the host of the account's base_url, nowhere else"
+        yield "key goes", f"to {', '.join(named[:-1])}{' and to ' if named[:-1] else ''}{named[-1]}, nowhere else"
 
 
 def _params(preset: Preset) -> Iterator[Line]:
@@ -104,6 +104,8 @@ def _params(preset: Preset) -> Iterator[Line]:
             words.append("secret: never shown")
         elif name not in preset.about.identity:
             words.append("equal ids are one task whatever it is")
+        if name == preset.about.learn_by:
+            words.append("durations are learned for each value")
         yield "" if place else "params", f"{name}{': ' if words else ''}{'; '.join(words)}"
 
 
@@ -114,7 +116,7 @@ def _limits(preset: Preset) -> Iterator[Line]:
         ("at most", f"{about.rate:g} requests a second" if about.rate is not None else None),
         ("given up after", spelled(about.deadline) if about.deadline is not None else None),
         ("a result can be had for", spelled(limits.results_live) if limits.results_live is not None else None),
-        ("an answer has at most", f"{about.body_limit // 1024**2} MiB" if limits.body is not None else None),
+        ("an answer has at most", limits.body.text if limits.body is not None else None),
     )
     yield "limits", "; ".join(f"{what} {much}" for what, much in told if much is not None)
 
@@ -123,23 +125,27 @@ def _limits(preset: Preset) -> Iterator[Line]:
 
 
 def _read(read: Reading) -> Iterator[Line]:
+    """First what makes a state, then the rest."""
+    yield from (("" if place else "state", line) for place, line in enumerate(_states(read)))
+    yield from _parts(read)
+    yield from _problems(read)
+
+
+def _states(read: Reading) -> Iterator[str]:
     """One line a rule."""
     words = ", ".join(f"{word} is {state}" for word, state in read.states.items())
     case = " (in capitals or not)" if read.ignore_case else ""
     if read.state is not None:
-        yield "state", f"the word at {read.state.text}{case}: {words}"
+        yield f"the word at {read.state.text}{case}: {words}"
     if read.every is not None:
-        yield "state", f"all words at {read.every.text} together{case}: {words}; one that failed fails the task"
+        yield f"all words at {read.every.text} together{case}: {words}; one that failed fails the task"
     for statuses, meaning in read.http.items():
-        yield "", f"HTTP {statuses} {'is read like 200' if meaning == 'body' else f'is {meaning}'}"
-    for rule in read.rules:
-        yield "", _rule(rule)
+        yield f"HTTP {statuses} {'is read like 200' if meaning == 'body' else f'is {meaning}'}"
+    yield from map(_rule, read.rules)
     if read.otherwise is not None:
-        yield "", f"an answer without a word is {read.otherwise}"
+        yield f"an answer without a word is {read.otherwise}"
     if read.states:
-        yield "", "any other word is running, and told as unknown"
-    yield from _parts(read)
-    yield from _problems(read)
+        yield "any other word is running, and told as unknown"
 
 
 def _rule(rule: Rule) -> str:

@@ -52,7 +52,7 @@ class PerSecond:
 class Size:
     """A size: `16MiB`."""
 
-    __slots__ = ("bytes",)
+    __slots__ = ("bytes", "text")
 
     def __init__(self, text: str) -> None:
         """Raises ValueError with a sentence for what is none, or too much."""
@@ -61,6 +61,7 @@ class Size:
         if not 0 < size <= LARGEST_BODY:
             raise ValueError(f"expected a size such as 16MiB, at most {LARGEST_BODY // 1024**2}MiB, got '{text}'")
         self.bytes = size
+        self.text = text
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,10 @@ NESTING_LIMIT = 40
 """Levels of an expression: a search recurses once a level, from whatever depth it is called at."""
 
 GROWTH_LIMIT = 1000
-"""`[@,@] | [@,@] | ...` doubles at every step: a short expression could fill the memory."""
+"""`[@,@] | [@,@] | ...` doubles at every step, `to_string([@])` quotes: a short expression could fill the memory."""
+
+LOOKS_INTO = frozenset({"subexpression", "index_expression", "flatten", "filter_projection", "value_projection"})
+"""Nodes that look for something in their first child."""
 
 MISSING: Any = object()
 """What a field finds where nothing is; null is something."""
@@ -108,6 +111,8 @@ class Field:
 
 
 def _compiled(text: str) -> Finder:
+    if len(text) > EXPRESSION_LIMIT:
+        raise ValueError(f"expected an expression of at most {EXPRESSION_LIMIT} characters, got {len(text)}")
     choices = [_steps(choice) for choice in text.split(" || ")]
     plain = [_walking(steps) for steps in choices if steps is not None]
     if len(plain) < len(choices):
@@ -166,8 +171,6 @@ def _first_true(finders: Sequence[Finder]) -> Finder:
 
 
 def _searching(text: str) -> Finder:
-    if len(text) > EXPRESSION_LIMIT:
-        raise ValueError(f"expected an expression of at most {EXPRESSION_LIMIT} characters, got {len(text)}")
     try:
         compiled = jmespath.compile(text)
         nesting, growth = _checked(compiled.parsed), _growth(compiled.parsed)
@@ -192,18 +195,31 @@ def _searching(text: str) -> Finder:
 
 
 def _checked(node: Any) -> int:
-    """How deep an expression is nested. JMESPath itself finds an unknown function only when it gets there."""
-    children = node["children"] if isinstance(node, dict) else node if isinstance(node, list) else ()
+    """How deep an expression is nested. Raises ValueError for what JMESPath takes and nobody can mean."""
+    children: Sequence[Any] = node["children"] if isinstance(node, dict) else node if isinstance(node, list) else ()
     if isinstance(node, dict) and node["type"] == "function_expression":
         _check_call(node["value"], len(children))
+    if isinstance(node, dict) and node["type"] in LOOKS_INTO and children[0]["type"] == "not_expression":
+        raise ValueError("expected !(a.b) for what is not at a.b: JMESPath reads !a.b as (!a).b, where nothing ever is")
     return 1 + max((_checked(child) for child in children), default=0)
 
 
 def _growth(node: Any) -> int:
-    """How many times over a value can come out: every list or table that an expression makes may repeat what it has."""
+    """How many times over a value can come out."""
     children = node["children"] if isinstance(node, dict) else node if isinstance(node, list) else ()
-    made = isinstance(node, dict) and node["type"] in ("multi_select_list", "multi_select_dict")
-    return math.prod((max(len(children), 1) if made else 1, *map(_growth, children)))
+    return math.prod((_repeats(node, children) if isinstance(node, dict) else 1, *map(_growth, children)))
+
+
+def _repeats(node: Any, children: Sequence[Any]) -> int:
+    """Lists and tables that an expression makes may repeat what it has, texts quote it, and join its separator."""
+    if node["type"] in ("multi_select_list", "multi_select_dict"):
+        return max(len(children), 1)
+    if node["type"] != "function_expression" or node["value"] not in ("to_string", "join"):
+        return 1
+    if node["value"] == "to_string":
+        return 2
+    separator = children[0]
+    return max(len(str(separator["value"])), 1) if separator["type"] == "literal" else GROWTH_LIMIT + 1
 
 
 def _check_call(name: str, given: int) -> None:

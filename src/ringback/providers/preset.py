@@ -5,6 +5,7 @@ Secret: how the tables of a preset work together. Pure.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from ringback.core.document import digest
 from ringback.core.errors import BadInput
 from ringback.core.model import Answer, Observation
-from ringback.providers import batch, documents, result, submit
+from ringback.providers import batch, result, submit
 from ringback.providers.asking import Request, request
 from ringback.providers.base import About, Ask
 from ringback.providers.documents import Unreadable
@@ -34,6 +35,7 @@ class Preset:
         self._reader = Reader(spec.read, spec.limits.results_live)
         self._defaults = {name: param.default for name, param in spec.params.items() if param.default is not None}
         self._region: HeaderTemplate | None = next(iter(regions(spec.auth)), None)
+        self._numbered = any(UUID in made.names for made in (spec.ask, spec.result, spec.batch) if made is not None)
 
     def ask(self, task_id: str, params: Mapping[str, str], base_url: str) -> Ask:
         """The request that asks about a task, without a credential. Raises BadInput for a param that cannot be used."""
@@ -46,7 +48,7 @@ class Preset:
 
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """The same request with the account's credential. Raises BadInput for one that is missing or broken."""
-        if UUID in self.spec.ask.names:
+        if self._numbered:
             ask = _with_uuid(ask, now)
         return self.spec.auth.sign(ask, credentials, now)
 
@@ -68,7 +70,7 @@ class Preset:
         if second is None or seen.state is None or not self._has_params_for(second, values):
             return None
         try:
-            document = documents.parse(answer.body)
+            document = self._reader.parsed(answer.body)
         except Unreadable:
             document = None
         if not second.wanted(seen, document):
@@ -123,11 +125,11 @@ def _about(spec: Spec) -> About:
         confidence=spec.confidence,
         menu=spec.menu,
         notes=spec.notes,
-        hosts=spec.hosts,
+        hosts=tuple(str(host) for host in spec.hosts),
         credentials=spec.auth.credentials,
-        needs_account=bool(spec.auth.credentials) or base is None,
+        needs_account=bool(spec.auth.credentials) or (base is None and spec.ask.url is None),
         params=spec.needs,
-        optional=tuple(name for name, param in described.items() if param is not None and param.default is not None),
+        defaults={name: str(param.default) for name, param in described.items() if param and param.default is not None},
         identity=tuple(
             name for name, param in described.items() if param is None or (param.identity and not param.secret)
         ),
@@ -144,8 +146,7 @@ def _about(spec: Spec) -> About:
 
 
 def _with_uuid(ask: Ask, now: datetime) -> Ask:
-    """A number for this request alone: polls of one task are never made in the same microsecond."""
-    hexadecimal = digest(f"{ask.url} {now.isoformat()}".encode())
-    uuid = "-".join(hexadecimal[start:end] for start, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
-    headers = {name: value.replace(_UUID, uuid) for name, value in ask.headers.items()}
-    return replace(ask, headers=headers, body=ask.body and ask.body.replace(_UUID.encode(), uuid.encode()))
+    """A number for this request alone: one task is never asked about twice in the same microsecond."""
+    number = str(uuid.UUID(digest(f"{ask!r} {now.isoformat()}".encode()), version=4))
+    headers = {name: value.replace(_UUID, number) for name, value in ask.headers.items()}
+    return replace(ask, headers=headers, body=ask.body and ask.body.replace(_UUID.encode(), number.encode()))

@@ -34,6 +34,9 @@ TROUBLE_LIMIT = 500
 PROGRESS_TEXT_LIMIT = 2_000
 """Characters; what is longer is cut with an ellipsis. A result is never cut here."""
 
+LAST_YEAR = 9000
+"""A server can say that a task finished at the end of the calendar; nothing can be added to that."""
+
 LARGEST_NUMBER = 2**53
 """Progress beyond it is no progress, and no receiver could read it exactly."""
 
@@ -43,6 +46,7 @@ USUAL_MESSAGES = Path("error.message || message || error || detail || errors[0].
 NO_REASONS = frozenset({"success", "succeed", "succeeded", "ok"})
 """What envelopes go on saying when a task has failed."""
 
+OK = 200
 BODY = "body"
 """What an HTTP status means whose body is to be read."""
 
@@ -96,27 +100,36 @@ class Reader:
     def observe(self, answer: Answer, task_id: str | None) -> Observation:
         """Read an answer. `task_id` None takes whatever task it is about; without `answer.at` nothing is waited for."""
         document, said = self._opened(answer, task_id)
-        return _waiting(self._judged(document, said, answer), answer)
+        return waiting(self._judged(document, said, answer), answer)
 
     def observe_item(self, document: Any, at: datetime | None) -> Observation:
         """Read what an answer about several tasks says of one."""
-        return self._judged(document, self._called(document, None), Answer(status=200, at=at))
+        self._unpack(document)
+        named = self._named(document)
+        said = self._called(document, None) if named is None else self._meant(named, document, OK, by_code=True)
+        return self._judged(document, said, Answer(status=OK, at=at))
 
     def refusal(self, answer: Answer) -> Observation | None:
         """Why an answer about several tasks says nothing about any of them; None when it does not refuse."""
         code = status.trouble_code(answer.status)
         try:
-            document = self._parsed(answer.body)
+            document = self.parsed(answer.body)
         except Unreadable as exc:
             said = status.sentence(code, answer.status) if code is not None else str(exc)
-            return _waiting(Observation(trouble=_trouble(code or UNREADABLE, said)), answer)
+            return waiting(Observation(trouble=_trouble(code or UNREADABLE, said)), answer)
         problem = self._reading.problem
         named = self._named(document)
         if code is None and named is None and (problem is None or not _is_problem(problem, document)):
             return None
         code = (named if named not in STATES else None) or code or PROVIDER_ERROR
         said = self._complaint(document) or status.sentence(code, answer.status)
-        return _waiting(Observation(trouble=_trouble(code, said)), answer)
+        return waiting(Observation(trouble=_trouble(code, said)), answer)
+
+    def parsed(self, body: bytes) -> Any:
+        """The document, with the texts that hold JSON read, too. Raises Unreadable."""
+        document = documents.parse(body)
+        self._unpack(document)
+        return document
 
     # ------------------------------------------------------------------ what it calls the task
 
@@ -124,7 +137,7 @@ class Reader:
         """The document, and what it calls its task or what is wrong with the answer."""
         meaning = self._http.get(answer.status) or status.trouble_code(answer.status) or BODY
         try:
-            document = self._parsed(answer.body)
+            document = self.parsed(answer.body)
         except Unreadable as exc:
             if meaning == BODY:
                 return None, _trouble(UNREADABLE, str(exc))
@@ -141,12 +154,9 @@ class Reader:
             return _Said(word, STATES[meaning], self._message(document) if by_code else None)
         return _trouble(meaning, self._complaint(document) or status.sentence(meaning, http))
 
-    def _parsed(self, body: bytes) -> Any:
-        """The document, with the texts that hold JSON read, too. Raises Unreadable."""
-        document = documents.parse(body)
+    def _unpack(self, document: Any) -> None:
         for field in self._reading.json:
             field.change(document, documents.unpacked)
-        return document
 
     def _named(self, document: Any) -> str | None:
         """What the vendor's code means, where the preset says so of it."""
@@ -210,7 +220,7 @@ class Reader:
         rule = next((rule for rule in self._reading.rules if _holds(rule, said, document)), None)
         state = STATES.get(rule.becomes) if rule is not None else said.state
         if rule is not None and state is None:
-            message = _words(rule.message, document) or self._complaint(document)
+            message = documents.line(_words(rule.message, document) or "", TROUBLE_LIMIT) or self._complaint(document)
             return Observation(trouble=_trouble(rule.becomes, message or status.sentence(rule.becomes, answer.status)))
         if state is None and said.word is None:
             if self._reading.otherwise is None:
@@ -218,13 +228,13 @@ class Reader:
             state = STATES[self._reading.otherwise]
         seen = self._seen(document, state or WatchState.RUNNING, answer.at)
         if state is None:
-            return replace(seen, unknown_word=documents.shortened(said.word or "", WORD_LIMIT))
+            return replace(seen, unknown_word=documents.shortened(said.word or "", WORD_LIMIT) or None)
         return replace(seen, error=self._error(document, said, rule)) if state is WatchState.FAILED else seen
 
     def _speechless(self, body: bytes) -> Trouble:
         place = self._reading.state or self._reading.every
         missing = f"has no status word at {place.text}" if place is not None else "fits none of the preset's rules"
-        return _trouble(UNREADABLE, f"the answer {missing}: {documents.excerpt(body)}")
+        return _trouble(UNREADABLE, f"the answer {missing}" + (f": {documents.excerpt(body)}" if body else ""))
 
     def _seen(self, document: Any, state: WatchState, at: datetime | None) -> Observation:
         """The parts of an answer that says this state."""
@@ -262,10 +272,10 @@ class Reader:
         said = _moment(self._reading.times.expires, document)
         if said is not None or self._results_live is None or finished is None:
             return said
-        return finished + self._results_live
+        return finished + self._results_live if finished.year < LAST_YEAR else None
 
 
-def _waiting(seen: Observation, answer: Answer) -> Observation:
+def waiting(seen: Observation, answer: Answer) -> Observation:
     """With how long the answer asks us to wait."""
     wait = retry_after(answer.headers, answer.at) if answer.at is not None and answer.headers else None
     if wait is None:

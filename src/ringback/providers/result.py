@@ -15,7 +15,7 @@ from ringback.providers.asking import Request
 from ringback.providers.base import NO_RESULT
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import Path
-from ringback.providers.reader import MESSAGE_LIMIT, TROUBLE_LIMIT, USUAL_MESSAGES
+from ringback.providers.reader import MESSAGE_LIMIT, TROUBLE_LIMIT, USUAL_MESSAGES, waiting
 from ringback.providers.status import StatusRange
 
 OURS = frozenset({401, 403, 429})
@@ -58,6 +58,6 @@ def concluded(result: Result, seen: Observation, answer: Answer) -> Observation:
     value = result.read.find(document) if code is None else None
     if value is None:
         code = code if answer.status in OURS and code is not None else NO_RESULT
-        sentence = documents.line(said or status.sentence(code, answer.status), TROUBLE_LIMIT)
-        return Observation(trouble=Trouble(code, sentence))
+        sentence = documents.line(said, TROUBLE_LIMIT) or status.sentence(code, answer.status)
+        return waiting(Observation(trouble=Trouble(code, sentence)), answer)
     return replace(seen, result=documents.document(value))

@@ -82,7 +82,8 @@ class StatusRange(str):
 
     def __new__(cls, text: str) -> Self:
         """Raises ValueError with a sentence for what is neither."""
-        if not re.fullmatch(r"[1-5][0-9][0-9](-[1-5][0-9][0-9])?", text):
+        first, _, last = text.partition("-")
+        if not re.fullmatch(r"[1-5][0-9][0-9](-[1-5][0-9][0-9])?", text) or first > (last or first):
             raise ValueError(f"expected an HTTP status such as 202, or a range such as 500-599, got '{text}'")
         return super().__new__(cls, text)
 

@@ -16,7 +16,7 @@ import msgspec
 
 from ringback.core.errors import BadInput
 from ringback.core.model import Answer
-from ringback.providers import documents
+from ringback.providers import documents, tables
 from ringback.providers.asking import Request
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import Path
@@ -27,11 +27,27 @@ TEXT_AT_MOST = 4096
 """Characters that an expression of a preset looks at."""
 
 
+class Match:
+    """A regular expression whose first group is wanted."""
+
+    __slots__ = ("search",)
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError with a sentence for what is none."""
+        try:
+            pattern = re.compile(text)
+        except re.error as exc:
+            raise ValueError(f"expected a regular expression, got '{text}' ({exc})") from exc
+        if not pattern.groups:
+            raise ValueError("expected a regular expression with a group, such as 'jobs/([0-9]+)'")
+        self.search = pattern.search
+
+
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """[submit.remember.NAME]: a param that the answer brings; with `match`, the first group of it in the text there."""
 
     at: Path
-    match: re.Pattern[str] | None = None
+    match: Match | None = None
 
     def find(self, document: Any) -> str | None:
         """The param's value, None where the answer has none."""
@@ -44,19 +60,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
 def remembered(raw: object, where: str, problems: list[str]) -> Remembered | None:
     """A place, or a table with `at` and `match`."""
-    table = {"at": raw} if isinstance(raw, str) else raw
-    if not isinstance(table, Mapping) or not {"at"} <= set(table) <= {"at", "match"}:
-        problems.append(f"{where}: expected a place in the answer, or a table with at and match")
-        return None
-    try:
-        match = re.compile(str(table["match"])) if "match" in table else None
-        found = Remembered(at=Path(str(table["at"])), match=match)
-    except (ValueError, re.error) as exc:
-        problems.append(f"{where}: {exc}")
-        return None
-    if match is not None and match.groups < 1:
-        problems.append(f"{where}.match: expected a regular expression with a group, such as 'jobs/([0-9]+)'")
-    return found
+    given = raw if isinstance(raw, Mapping) else {"at": raw}
+    return tables.table(Remembered, given, where, problems)
 
 
 class Submit(Request, frozen=True, kw_only=True):

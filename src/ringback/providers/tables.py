@@ -31,7 +31,15 @@ class MaybeEmpty(str):
     __slots__ = ()
 
 
-_NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "a table", list: "a list"}
+_NAMES = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    dict: "a table",
+    list: "a list",
+    type(None): "null",  # in JSON alone: the provider `http`
+}
 
 
 def table(kind: type[T], raw: object, where: str, problems: list[str]) -> T | None:

@@ -31,11 +31,14 @@ KEPT_IN_PATHS = "/:@!$&'()*+,;=-._~"
 
 _PLACEHOLDER = re.compile(r"\{(\+?(?:task_ids?|uuid|params\.[a-z][a-z0-9_]*|answer\.[A-Za-z0-9_.\[\]-]+))\}")
 _LOOKS_LIKE_ONE = re.compile(r"\{\+?[A-Za-z][A-Za-z0-9_.]*\}")
+_ORIGIN = re.compile(r"https?://[^\x00-\x20\x7f/?#{}@\\]+(?=[/?]|\Z)")
+_QUERY_TEXT = re.compile(r"[\x21-\x7e]*")
 _PATH_TEXT = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~-]+")
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DOTS = {".", ".."}
+_ALL_IDS = f"{{{IDS}}}"
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +145,12 @@ class HeaderTemplate(Template):
 
     __slots__ = ()
 
+    def __init__(self, text: str) -> None:
+        """Raises ValueError with a sentence for what no header can carry."""
+        super().__init__(text)
+        if not all(_VISIBLE.fullmatch(part) for part in self.fixed):
+            raise ValueError("expected the value of a header, which is ASCII on one line")
+
     def header(self, values: Values) -> str:
         """The value. Raises BadInput for what no header can carry."""
         return self.fill(values, _in_header)
@@ -176,11 +185,14 @@ class UrlTemplate:
         self._whole = Template(text) if _PLACEHOLDER.fullmatch(text) else None
         if self._whole is not None:
             self.names = self._whole.names
+            _refuse_uuid(self.names)
             return
-        origin = re.match(r"https?://[^/?#{}@\s]+", text)
-        if origin is None or "#" in text:
-            raise ValueError(f"expected a URL such as 'https://api.example.com/jobs/{{task_id}}', got '{text}'")
-        path, _, query = text[origin.end() :].partition("?")
+        origin = _ORIGIN.match(text)
+        path, _, query = text[origin.end() if origin is not None else 0 :].partition("?")
+        if origin is None or "#" in text or not all(map(_QUERY_TEXT.fullmatch, _PLACEHOLDER.split(query)[::2])):
+            raise ValueError(
+                "expected a URL such as 'https://api.example.com/jobs/{task_id}', in ASCII, without user or fragment"
+            )
         self._origin, self._path, self._query = origin[0], PathTemplate(path or "/"), QueryTemplate(query)
         self.names = (*self._path.names, *self._query.names)
 
@@ -262,7 +274,9 @@ def _in_path(name: str, value: str) -> str:
             return quote(value, safe="")
         path = quote(value.removeprefix("/"), safe=KEPT_IN_PATHS)
     except UnicodeEncodeError:
-        raise BadInput(f"{name} holds half a surrogate pair, which no URL can carry: check it") from None
+        raise BadInput(
+            f"{name.removeprefix('+')} holds half a surrogate pair, which no URL can carry: check it"
+        ) from None
     if "" in path.split("/") or has_dots(path):
         raise BadInput(f"{name.removeprefix('+')} has a segment that is empty or only dots: check it")
     return path
@@ -278,7 +292,7 @@ def _in_host(name: str, value: str) -> str:
 
 def _in_header(name: str, value: str) -> str:
     if _VISIBLE.fullmatch(value) is None:
-        raise BadInput(f"{name} stands in a header, which carries ASCII only: check it")
+        raise BadInput(f"{name.removeprefix('+')} stands in a header or is a URL, which are ASCII only: check it")
     return value
 
 
@@ -286,7 +300,9 @@ def _as_it_is(name: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadInput(f"{name} holds half a surrogate pair, which no request can carry: check it") from None
+        raise BadInput(
+            f"{name.removeprefix('+')} holds half a surrogate pair, which no request can carry: check it"
+        ) from None
     return value
 
 
@@ -302,12 +318,12 @@ def _compiled(tree: Any, names: list[str]) -> Any:
 
 def _filled(tree: Any, values: Values, task_ids: list[str] | None) -> Any:
     if isinstance(tree, Template):
-        return task_ids if tree.names == (IDS,) else tree.fill(values, _as_it_is)
+        return task_ids if tree.text == _ALL_IDS else tree.fill(values, _as_it_is)
     if isinstance(tree, dict):
         return {
             key: _filled(value, values, task_ids)
             for key, value in tree.items()
-            if not (isinstance(value, Template) and value.names != (IDS,) and value.left_out(values))
+            if not (isinstance(value, Template) and value.left_out(values))
         }
     return [_filled(value, values, task_ids) for value in tree] if isinstance(tree, list) else tree
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from ringback.settings.forms import ByCommand, FromEnvironment, InFile, Slip, UnknownKey
+from ringback.settings.section import Section
 
 PREFIX = "RINGBACK_"
 NEAR = 0.6
@@ -68,8 +69,10 @@ def _places(section: type[BaseModel], before: tuple[str, ...] = ()) -> Iterator[
             yield from _places(kind, (*before, name, *star, *tag))
         if not inner:
             yield (*before, name)
-            if name in getattr(section, "secret_keys", ()):
+            if issubclass(section, Section) and name in section.secret_keys:
                 yield (*before, f"{name}_file")
+                if section.commands:
+                    yield (*before, f"{name}_command")
 
 
 def spelled(place: Sequence[int | str]) -> str:

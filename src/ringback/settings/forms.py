@@ -187,6 +187,7 @@ SomeTexts = Annotated[Texts, Field(min_length=1)]
 Globs = Annotated[SomeTexts, AfterValidator(_globs)]
 Waits = Annotated[tuple[Wait, ...], BeforeValidator(unpacked), Field(max_length=64)]
 TextTable = Annotated[dict[str, str], BeforeValidator(unpacked)]
+AnyTable = Annotated[dict[str, Any], BeforeValidator(unpacked)]
 Headers = Annotated[TextTable, AfterValidator(judged(custom_headers))]
 Body = Annotated[dict[str, Any], BeforeValidator(unpacked), AfterValidator(_body)]
 
@@ -268,7 +269,9 @@ def _or_nothing(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(lambda value: check(value) if value else value)
 
 
-def _task_id(value: object) -> str | int:
+def _task_id(value: object) -> str | int | None:
+    if value is None:
+        return value
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise ValueError("must be the id that the provider answered with: text in quotes, or a whole number")
     return value
@@ -288,7 +291,7 @@ Proxy = Annotated[str, _or_nothing(_proxy)]
 CaFile = Annotated[str, _or_nothing(_ca_file)]
 PemFile = Annotated[str, _or_nothing(_pem_file)]
 StoreUrl = Annotated[str, AfterValidator(_store)]
-TaskId = Annotated[str | int, PlainValidator(_task_id)]
+TaskId = Annotated[str | int | None, PlainValidator(_task_id)]
 FilledText = Annotated[str, Field(min_length=1)]
 
 # ---------------------------------------------------------------------- secrets

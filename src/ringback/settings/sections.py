@@ -30,6 +30,7 @@ from ringback.settings.addresses import Ways
 from ringback.settings.complaints import spelled, told
 from ringback.settings.destinations import Destination
 from ringback.settings.forms import (
+    AnyTable,
     BaseUrl,
     ByCommand,
     CaFile,
@@ -141,6 +142,7 @@ class Account(Section):
 
     model_config = ConfigDict(extra="allow")
     secret_keys = frozenset({"api_key"})
+    commands = True
     __pydantic_extra__: dict[str, Credential] = Field(init=False)
 
     api_key: Credential | None = None
@@ -200,7 +202,9 @@ class WatchEntry(Section):
     secret_keys = frozenset({"callback_secret"})
 
     provider: FilledText
-    task_id: TaskId
+    ask: AnyTable | None = Field(default=None, repr=False, exclude=True)
+    read: AnyTable | None = None
+    task_id: TaskId = Field(default=None, validate_default=True)
     account: Name | None = None
     params: TextTable = Field(default={})
     callback_url: Url | None = Field(default=None, repr=False, exclude=True)
@@ -211,6 +215,13 @@ class WatchEntry(Section):
     deadline: Duration | None = None
     interval: Duration | None = None
     reopen: bool = False
+
+    @field_validator("task_id")
+    @classmethod
+    def _named(cls, task_id: str | int | None, info: ValidationInfo) -> str | int | None:
+        if task_id is None and not info.data.get("ask"):
+            raise ValueError("is missing")
+        return task_id
 
 
 class Callbacks(Section):

@@ -47,8 +47,8 @@ class Dialect:
         status, document = self._said(task_id, stage, base_url)
         return Reply(status=status, body=document)
 
-    def batch(self, stages: Mapping[str, Stage], base_url: str) -> Reply:
-        """What is said of several tasks at once."""
+    def batch(self, stages: Mapping[str, Stage], unknown: list[str], base_url: str) -> Reply:
+        """What is said of several tasks at once, and which there are not."""
         spec = self.preset.spec.batch
         assert spec is not None, "only a preset with [batch] has this route"
         items = {}
@@ -59,7 +59,8 @@ class Dialect:
             listed: Any = [plant(item, spec.id.each[0].text, task_id) for task_id, item in items.items()]
         else:
             listed = items
-        return Reply(body=plant(self.sayings.good({}), spec.tasks.each[0].text, listed))
+        document = plant(self.sayings.good({}), spec.tasks.each[0].text, listed)
+        return Reply(body=plant(document, spec.missed.each[0].text, unknown) if spec.missed is not None else document)
 
     def result(self, task_id: str) -> Reply:
         """The result of a task, where it is asked for by itself."""

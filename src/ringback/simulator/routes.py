@@ -6,7 +6,7 @@ Secret: how what filled a placeholder is found again in a request. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
@@ -44,7 +44,7 @@ class Route(msgspec.Struct, frozen=True):
         placed = self.path.fullmatch(path) if request.method == self.method else None
         if placed is None:
             return None
-        found: Found = {name: unquote(text) for name, text in zip(self.names, placed.groups(), strict=True)}
+        found: Found = _named(self.names, map(unquote, placed.groups()))
         given = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
         texts = (
             *((given.get(name), template) for name, template in self.query.items()),
@@ -106,8 +106,14 @@ def _read(text: str | None, template: Template, found: Found) -> bool:
     met = re.fullmatch(pattern, text, re.DOTALL)
     if met is None:
         return False
-    found.update({name: value for name, value in zip(template.names, met.groups(), strict=True) if name != UUID})
+    found.update(_named(template.names, met.groups()))
     return True
+
+
+def _named(names: Iterable[str], texts: Iterable[str]) -> Found:
+    """What was found for each placeholder that means something; ids stand in one text with commas."""
+    pairs = zip(names, texts, strict=True)
+    return {name: text.split(",") if name == IDS else text for name, text in pairs if name != UUID}
 
 
 def _same(wanted: Any, given: Any, found: Found) -> bool:

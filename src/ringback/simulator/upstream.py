@@ -182,8 +182,10 @@ class Simulator:
             case "result":
                 return dialect.result(task_id)
             case "batch":
-                stages = {id: self._stage(id, self._task(id)) for id in found[IDS]}
-                return dialect.batch(stages, self.url)
+                tasks = {id: self._task(id) for id in found[IDS]}
+                known = {id: task for id, task in tasks.items() if task.born_s is not None or not self.options.strict}
+                stages = {id: self._stage(id, task) for id, task in known.items()}
+                return dialect.batch(stages, [id for id in tasks if id not in known], self.url)
             case "poll":
                 return self._poll(dialect, task_id, self._task(task_id))
 

@@ -160,7 +160,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...]
     credentials: tuple[str, ...]
     params: tuple[str, ...]
-    optional: tuple[str, ...]
+    defaults: dict[str, str]
     identity: tuple[str, ...]
     secrets: tuple[str, ...]
     states: dict[str, str]
