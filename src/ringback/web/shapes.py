@@ -14,10 +14,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ringback.core import model
-from ringback.core.durations import UNITS
 from ringback.core.model import AttemptOutcome, DeliveryState, Error, EventType, Progress, WatchState
 from ringback.core.retry import Outcome
 from ringback.destinations import DestinationStatus
+from ringback.durations import UNITS
 from ringback.providers.base import About
 from ringback.sinks.payload import EMPTY, rfc3339, shown
 
