@@ -198,6 +198,7 @@ def _new(wanted: Draft, now: datetime) -> Watch:
         account=wanted.account,
         task_id=wanted.task_id,
         params=wanted.params,
+        key=wanted.key,
         metadata=wanted.metadata,
         to=wanted.to,
         events=wanted.events,

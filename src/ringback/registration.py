@@ -83,6 +83,7 @@ class Draft(msgspec.Struct, frozen=True):
     account: str
     task_id: str
     params: dict[str, str]
+    key: str
     callback: Callback | None
     to: tuple[str, ...] | None
     events: tuple[str, ...] | None
@@ -110,6 +111,7 @@ def draft(asked: Registration, caller: Caller, terms: Terms, catalogue: Catalogu
         account=account,
         task_id=task_id,
         params=params,
+        key=params.get(about.learn_by or "", ""),
         callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events, egress=terms.egress),
         to=_to(asked.to, terms.routes),
         events=events,

@@ -1,6 +1,6 @@
 """`providers`: the catalogue, an answer read by a preset, and presets of one's own checked. No daemon needed.
 
-Secret: none of its own; providers/explain.py has the words.
+Secret: none of its own; providers/explain.py has the words. A daemon that is there is asked what it has learned.
 """
 # ruff: noqa: PLC0415 - presets are read only by the commands that need them
 
@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from ringback.cli import exits
+from ringback.cli.client import LOCAL, Daemon, segment
 from ringback.cli.read import Json
-from ringback.cli.show import note, raw, table
+from ringback.cli.show import learned, note, raw, table
 from ringback.core.errors import BadInput, PresetError
 
 if TYPE_CHECKING:
-    from ringback.providers.base import Provider
+    from ringback.providers.base import About
+    from ringback.providers.spec import Preset
+    from ringback.web.learned import Learned
 
 app = App(name="providers", version_flags=())
 
@@ -34,20 +37,23 @@ def providers(
     id: Annotated[str | None, Parameter(help="a preset's id: says how that API is asked and read")] = None,
     /,
     *,
+    daemon: Daemon = LOCAL,
     as_json: Json = False,
 ) -> None:
     """List the APIs that can be followed, or explain one.
 
+    With an id, and a daemon that answers at --url, it also says how long the tasks take, as far as that was learned.
+
     Example: `ringback providers 302ai-browser`
     """
-    from ringback.providers import explain, shelf
+    from ringback.providers import shelf
 
     shipped = shelf.shipped()
-    if as_json:
-        return _as_json([shipped.get(id)] if id else shipped.all(), one=id is not None)
     if id:
-        return print(explain.explain(shipped.get(id)))
+        return _one(shipped.get(id), daemon, as_json=as_json)
     abouts = [preset.about for preset in shipped.all()]
+    if as_json:
+        return _page(abouts)
     return table(
         ("ID", "TITLE", "ACCOUNT", "NEEDS", "FACTS"),
         ((a.id, a.title, a.vendor, ", ".join((*a.credentials, *a.params)), a.confidence) for a in abouts),
@@ -95,13 +101,42 @@ def check(files: Annotated[list[Path], Parameter(name="FILE", help="a preset of 
     return code
 
 
-def _as_json(presets: Iterable[Provider], *, one: bool) -> None:
+def _one(preset: Preset, daemon: Daemon, *, as_json: bool) -> None:
+    """All about one provider. What was learned only a daemon knows; without one nothing is said of it."""
+    import msgspec
+
+    from ringback.providers import explain
+    from ringback.web import shapes
+
+    known = _learned(daemon, preset.about.id)
+    if as_json:
+        shown = shapes.provider_with_laws(preset.about, msgspec.UNSET if known is None else known)
+        raw(msgspec.json.encode(shown))
+    else:
+        print(explain.explain(preset))
+        for kind in known or ():
+            print()
+            learned(kind)
+
+
+def _page(abouts: Iterable[About]) -> None:
     import msgspec
 
     from ringback.web import shapes
 
-    shown = [shapes.provider(preset.about) for preset in presets]
-    raw(msgspec.json.encode(shown[0] if one else shapes.ProviderPage(shown, None)))
+    raw(msgspec.json.encode(shapes.ProviderPage([shapes.provider(about) for about in abouts], None)))
+
+
+def _learned(daemon: Daemon, id: str) -> list[Learned] | None:
+    import msgspec
+
+    from ringback.web.learned import Learned
+
+    body = daemon.glimpse(f"/v1/providers/{segment(id)}")
+    try:
+        return msgspec.convert(json.loads(body or b"{}")["learned"], list[Learned])
+    except (LookupError, TypeError, ValueError, msgspec.MsgspecError):  # a stranger, or a daemon of another version
+        return None
 
 
 def _headers(given: Iterable[str]) -> dict[str, str]:

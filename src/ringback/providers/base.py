@@ -57,7 +57,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     `vendor` is the account it uses by default. `credentials` are the settings an account must have (`api_key`).
     `params` are what a registration must give, `identity` those of them that tell equal ids apart. `hosts` are where
-    its credential may go beside its base URL. `confidence` is confirmed or likely.
+    its credential may go beside its base URL. `confidence` is confirmed or likely. `learn_by` is the param that tasks
+    take longer or shorter by.
     """
 
     id: str
@@ -77,6 +78,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     deadline: timedelta | None = None
     body_limit: int = 4 * 1024 * 1024
     native_callback: bool = False
+    learn_by: str | None = None
 
 
 class Provider(Protocol):

@@ -20,6 +20,7 @@ from ringback.destinations import DestinationStatus
 from ringback.durations import UNITS
 from ringback.providers.base import About
 from ringback.sinks.payload import EMPTY, rfc3339, shown
+from ringback.web.learned import Learned
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339, UTC, milliseconds")]
 Length = Annotated[str, Meta(description="a length of time: 200ms, 5s, 10m, 2h, 7d")]
@@ -166,6 +167,13 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     deadline: Length | None
     body_limit: int
     native_callback: bool
+    learn_by: str | None
+
+
+class ProviderWithLaws(Provider, frozen=True, kw_only=True):
+    """One provider, and what was learned of how long its tasks take, by account and key."""
+
+    learned: list[Learned] | UnsetType = UNSET
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
@@ -304,6 +312,11 @@ def provider(about: About) -> Provider:
     """A provider as it is shown: what its preset says of it, lengths of time as people write them."""
     said = msgspec.structs.asdict(about)
     return Provider(**{**said, "interval": _length(about.interval), "deadline": _length(about.deadline)})
+
+
+def provider_with_laws(about: About, learned: list[Learned] | UnsetType) -> ProviderWithLaws:
+    """A provider as it is shown alone; nothing learned is shown where nobody could be asked."""
+    return ProviderWithLaws(**msgspec.structs.asdict(provider(about)), learned=learned)
 
 
 def _attempt(kept: model.Attempt) -> Attempt:
