@@ -78,7 +78,9 @@ def plan(settings: Settings, outbound: Outbound, catalogue: Catalogue) -> Plan:
     agreed = Plan(
         settings=settings,
         intake=terms,
-        polling=PollTerms(Rules(pace, routes, polling.stalled_after), polling.concurrency),
+        polling=PollTerms(
+            Rules(pace, routes, polling.stalled_after), polling.concurrency, learns=polling.cadence == "learned"
+        ),
         accounts={name: _account(account) for name, account in settings.accounts.items()},
         credentials=Credentials(
             {name: Keys(account.credentials, account.base_url or "") for name, account in settings.accounts.items()}
