@@ -5,6 +5,8 @@
 #   make check   format, lint, types, borders, Dockerfile
 #   make reference   write the table of providers anew (after a preset changed)
 #
+# make bench-cadence prints how much sooner the learned cadence sees ends; it takes some minutes.
+#
 # Everything lives in .venv. A stamp there is newer than pyproject.toml when there is nothing to install.
 
 PYTHON ?= python3
@@ -14,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))' 2>/dev/null)
 OFFLINE := echo "make: could not install from the package index: look at pip's message above, then try again." >&2
 
-.PHONY: demo test check reference clean
+.PHONY: demo test check reference bench-cadence clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.installed
@@ -33,6 +35,8 @@ check: $(VENV)/.installed-dev
 # What docs/reference has of the presets.
 reference: $(VENV)/.installed-dev
 	@PYTHONPATH=tests $(BIN)/python tests/house/catalogue_page.py
+bench-cadence: $(VENV)/.installed-dev
+	@$(BIN)/python tests/benchmarks/cadence.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis dist

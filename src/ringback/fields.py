@@ -11,10 +11,10 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from ringback.core import ids, routing
-from ringback.core.durations import duration
 from ringback.core.errors import BadInput, nearest
 from ringback.core.model import Callback, EventType
 from ringback.credentials import origin_of
+from ringback.durations import duration
 from ringback.egress import Egress
 from ringback.providers.base import About
 from ringback.sinks import signing

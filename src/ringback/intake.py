@@ -204,6 +204,7 @@ def _new(wanted: Draft, now: datetime) -> Watch:
         params=wanted.params,
         secrets=wanted.secrets,
         dialect=wanted.dialect,
+        key=wanted.key,
         metadata=wanted.metadata,
         to=wanted.to,
         events=wanted.events,

@@ -83,7 +83,9 @@ def plan(settings: Settings, outbound: Outbound) -> Plan:
     agreed = Plan(
         settings=settings,
         intake=terms,
-        polling=PollTerms(Rules(pace, routes, polling.stalled_after), polling.concurrency),
+        polling=PollTerms(
+            Rules(pace, routes, polling.stalled_after), polling.concurrency, learns=polling.cadence == "learned"
+        ),
         catalogue=catalogue,
         accounts=_accounts(settings, catalogue),
         credentials=Credentials(

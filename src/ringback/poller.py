@@ -22,6 +22,7 @@ from ringback.core.advance import Rules, advance
 from ringback.core.clock import Clock
 from ringback.core.errors import Stale, StoreFull
 from ringback.core.model import Answer, Change, Observation, Trouble, Watch, WatchState
+from ringback.pacing import Pacing
 from ringback.store.base import Reschedule, Store, WatchQuery
 from ringback.telemetry import Telemetry
 from ringback.underway import UnderWay
@@ -35,10 +36,11 @@ PAGE = 1000
 
 
 class PollTerms(msgspec.Struct, frozen=True):
-    """What the configuration says of polling; replaced as a whole."""
+    """What the configuration says of polling; replaced as a whole. `learns`: what was learned decides when to poll."""
 
     rules: Rules
     concurrency: int
+    learns: bool = False
 
 
 class Poller:
@@ -64,6 +66,7 @@ class Poller:
         self._telemetry = telemetry
         self._wake = wake
         self._report = report
+        self._pacing = Pacing(store)
         self._in_flight = UnderWay()
         self._exhausted: frozenset[str] = frozenset()
         self._full_until: datetime | None = None
@@ -155,11 +158,17 @@ class Poller:
         current: Watch | None = watch
         while current is not None and not current.state.final:
             now = self._clock.now()
-            after, change = advance(current, seen, self.terms.rules, now, jitter=self._clock.jitter())
+            rules = await self._rules_for(current, now)
+            after, change = advance(current, seen, rules, now, jitter=self._clock.jitter())
             if await self._stored(after, change, told.answer if change or seen.trouble is not None else None):
                 return self._told(current, after, change)
             current = await self._store.watch(watch.id)
         return "unchanged"
+
+    async def _rules_for(self, watch: Watch, now: datetime) -> Rules:
+        """The rules, with the pace of this watch."""
+        rules = self.terms.rules
+        return replace(rules, pace=await self._pacing.of(watch, rules.pace, now)) if self.terms.learns else rules
 
     async def _stored(self, after: Watch, change: Change | None, answer: Answer | None) -> bool:
         """False when the watch has moved on meanwhile."""

@@ -89,6 +89,7 @@ class Draft(msgspec.Struct, frozen=True):
     params: dict[str, str]
     secrets: dict[str, str]
     dialect: str
+    key: str
     callback: Callback | None
     to: tuple[str, ...] | None
     events: tuple[str, ...] | None
@@ -119,6 +120,7 @@ def draft(asked: Registration, caller: Caller, terms: Terms) -> Draft:
         params={name: value for name, value in params.items() if name not in about.secrets},
         secrets={name: value for name, value in params.items() if name in about.secrets},
         dialect=dialect,
+        key=params.get(about.learn_by or "", ""),
         callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events, egress=terms.egress),
         to=_to(asked.to, terms.routes),
         events=events,

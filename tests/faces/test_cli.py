@@ -393,12 +393,29 @@ def test_listening_answers_as_it_is_told(tmp_path):
 def test_the_catalogue_is_listed_and_explained():
     """`providers` lists every preset, `providers ID` says how it is asked and read, --json has the API's shape."""
     assert "302ai-browser" in ringback("providers").out
-    explained = ringback("providers", "302ai-browser").out
-    assert "https://api.302.ai/302/browser/tasks/{task_id}" in explained
+    nobody = f"http://127.0.0.1:{free_port()}"
+    explained = ringback("providers", "302ai-browser", "--url", nobody)
+    assert "https://api.302.ai/302/browser/tasks/{task_id}" in explained.out
+    assert explained.err == ""
     listed = json.loads(ringback("providers", "--json").out)
-    one = json.loads(ringback("providers", "302ai-browser", "--json").out)
+    one = json.loads(ringback("providers", "302ai-browser", "--json", "--url", nobody).out)
     assert one in listed["items"]
     assert listed["next"] is None
+
+
+def test_a_stranger_in_the_daemons_place_does_not_matter_to_the_catalogue(tmp_path):
+    """One who never answers, and one who says something else: what was learned is left out, and nothing goes wrong."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        running("listen", "--port", "0", cwd=tmp_path) as stranger,
+    ):
+        for url in (f"http://127.0.0.1:{silent.getsockname()[1]}", stranger.awaited(URL)[0]):
+            said = ringback("providers", "302ai-browser", "--url", url)
+            assert (said.code, said.err) == (0, "")
+            assert "api.302.ai" in said.out
+            assert "learned" not in said.out
+    slip = ringback("providers", "302ai-browser", "--url", "nowhere")
+    assert slip.sentence.startswith("--url 'nowhere' is no address")
 
 
 def test_a_saved_answer_is_read():

@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from ringback.core.durations import spelled
+from ringback.durations import spelled
 from ringback.providers.shelf import shipped
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "providers.md"
 BEGIN = "<!-- begin: generated from the presets by `make reference` -->"
 END = "<!-- end -->"
+HEAD = "| id | is | states | calls back | asked every | facts |"
+HEAD = "| id | is | states | calls back | asked every | facts |"
 
 
 def whole():
@@ -24,7 +26,13 @@ def table():
     presets = shipped().presets()
     lines = [f"\n{len(presets)} presets."]
     for vendor, group in groupby(presets, key=lambda preset: preset.about.vendor):
-        lines += ["", f"## Account `{vendor}`", "", "| id | is | states | calls back | asked every | facts |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## Account `{vendor}`",
+            "",
+            HEAD,
+            "|---|---|---|---|---|---|",
+        ]
         lines += [_row(preset) for preset in group]
     return "\n".join(lines)
 

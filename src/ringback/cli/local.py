@@ -19,8 +19,8 @@ from cyclopts import Parameter, validators
 
 from ringback.cli.serve import ConfigFile
 from ringback.cli.show import note
-from ringback.core.durations import duration as spelled
 from ringback.core.errors import BadInput, RingbackError
+from ringback.durations import duration as spelled
 
 if TYPE_CHECKING:
     from ringback.providers.preset import Preset

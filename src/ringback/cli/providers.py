@@ -1,6 +1,6 @@
 """`providers`: the catalogue, an answer read by a preset, and presets of one's own checked. No daemon needed.
 
-Secret: none of its own; providers/explain.py has the words.
+Secret: none of its own; providers/explain.py has the words. A daemon that is there is asked what it has learned.
 """
 # ruff: noqa: PLC0415 - presets are read only by the commands that need them
 
@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from ringback.cli import exits, saved
+from ringback.cli.client import LOCAL, Daemon, segment
 from ringback.cli.dialect import headers
 from ringback.cli.read import Json
 from ringback.cli.serve import ConfigFile
-from ringback.cli.show import note, raw, table
+from ringback.cli.show import learned, note, raw, table
 from ringback.core.errors import PresetError
 
 if TYPE_CHECKING:
     from ringback.providers.base import About
     from ringback.providers.shelf import Shelf
+    from ringback.web.learned import Learned
 
 app = App(name="providers", version_flags=())
 
@@ -39,22 +41,21 @@ def providers(
         str | None, Parameter(help="only those whose id, title, vendor or menu entry has all these words")
     ] = None,
     config: ConfigFile = None,
+    daemon: Daemon = LOCAL,
     as_json: Json = False,
 ) -> None:
     """List the APIs that can be followed, by vendor, or explain one.
 
+    With an id, and a daemon that answers at --url, it also says how long the tasks take, as far as that was learned.
+
     Example: `ringback providers --search video`
     """
-    from ringback.providers import described, explain
-
     shelf = shelf_of(config)
-    if id is not None and not as_json:
-        return print(described.EXPLAINED if id == described.HTTP else explain.explain(shelf.get(id)))
     if id is not None:
-        return _as_json([shelf.about(id)], one=True)
+        return _one(shelf, id, daemon, as_json=as_json)
     found = [about for about in shelf.abouts() if _has(about, search or "")]
     if as_json:
-        return _as_json(found, one=False)
+        return _page(found)
     if not found:
         return note(f"No provider has '{search}' in its id, title, vendor or menu entry.")
     return table(
@@ -124,10 +125,40 @@ def _needs(about: About) -> tuple[str, ...]:
     return (*about.credentials, *place, *(name for name in about.params if name not in about.defaults))
 
 
-def _as_json(abouts: Iterable[About], *, one: bool) -> None:
+def _one(shelf: Shelf, id: str, daemon: Daemon, *, as_json: bool) -> None:
+    """All about one provider. What was learned only a daemon knows; without one nothing is said of it."""
+    import msgspec
+
+    from ringback.providers import described, explain
+    from ringback.web import shapes
+
+    about = shelf.about(id)
+    known = _learned(daemon, id)
+    if as_json:
+        shown = shapes.provider_with_laws(about, msgspec.UNSET if known is None else known)
+        return raw(msgspec.json.encode(shown))
+    print(described.EXPLAINED if id == described.HTTP else explain.explain(shelf.get(id)))
+    for kind in known or ():
+        print()
+        learned(kind)
+    return None
+
+
+def _page(abouts: Iterable[About]) -> None:
     import msgspec
 
     from ringback.web import shapes
 
-    shown = [shapes.provider(about) for about in abouts]
-    raw(msgspec.json.encode(shown[0] if one else shapes.ProviderPage(shown, None)))
+    raw(msgspec.json.encode(shapes.ProviderPage([shapes.provider(about) for about in abouts], None)))
+
+
+def _learned(daemon: Daemon, id: str) -> list[Learned] | None:
+    import msgspec
+
+    from ringback.web.learned import Learned
+
+    body = daemon.glimpse(f"/v1/providers/{segment(id)}")
+    try:
+        return msgspec.convert(json.loads(body or b"{}")["learned"], list[Learned])
+    except (LookupError, TypeError, ValueError, msgspec.MsgspecError):  # a stranger, or a daemon of another version
+        return None

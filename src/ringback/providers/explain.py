@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from ringback.core.document import Document
-from ringback.core.durations import spelled
 from ringback.core.model import Answer, Observation
+from ringback.durations import spelled
 from ringback.providers.asking import Request
 from ringback.providers.batch import Batch
 from ringback.providers.preset import Preset

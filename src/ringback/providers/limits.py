@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import msgspec
 
-from ringback.core.durations import duration
 from ringback.core.errors import BadInput
+from ringback.durations import duration
 from ringback.providers.tables import MaybeEmpty
 
 LARGEST_BODY = 64 * 1024 * 1024

@@ -20,13 +20,13 @@ from msgspec.structs import replace
 
 from ringback.core.document import Document
 from ringback.core.model import Answer, Error, Observation, Progress, Trouble, WatchState
-from ringback.core.retry_after import retry_after
 from ringback.providers import documents, status
 from ringback.providers.base import PROVIDER_ERROR, UNREADABLE, WRONG_TASK
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import MISSING, Path
 from ringback.providers.reading import Envelope, Reading, Rule, Steps
 from ringback.providers.status import STATES
+from ringback.retry_after import retry_after
 
 WORD_LIMIT = 100
 MESSAGE_LIMIT = 16_384

@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
-from ringback.core.durations import duration
 from ringback.core.errors import BadInput, nearest
 from ringback.core.model import EventType
 from ringback.core.routing import matches
 from ringback.credentials import Secret, climbs, origin_of
+from ringback.durations import duration
 from ringback.minted import Minted
 from ringback.sinks.signing import key_of
 from ringback.sinks.template import Template

@@ -118,7 +118,7 @@ class StoreSettings(Section):
 class Polling(Section):
     """How often is asked, how many at once, and when to stop."""
 
-    cadence: Literal["fixed"] = "fixed"
+    cadence: Literal["learned", "fixed"] = "learned"
     min_interval: Duration = timedelta(seconds=1)
     max_interval: Duration = timedelta(seconds=60)
     interval: Duration = Field(default=timedelta(seconds=5), validate_default=True)

@@ -119,9 +119,9 @@ def _named(names: Iterable[str], texts: Iterable[str]) -> Found:
 def _same(wanted: Any, given: Any, found: Found) -> bool:
     """Whether a JSON value is as a body's template has it."""
     if isinstance(wanted, Template):
-        if wanted.names == (IDS,):
-            found[IDS] = [str(each) for each in given] if isinstance(given, list) else []
-            return isinstance(given, list)
+        if wanted.names == (IDS,) and isinstance(given, list):
+            found[IDS] = [str(each) for each in given]
+            return True
         return _read(None if given is None else str(given), wanted, found)
     if isinstance(wanted, dict):
         return isinstance(given, dict) and all(_same(value, given.get(key), found) for key, value in wanted.items())

@@ -24,6 +24,7 @@ from ringback.core.model import Answer, Attempt, Change, Delivery, DeliveryState
 from ringback.store.base import Entry, Kept, Owed, Pruned, Reschedule, Settlement, Shifted, Stats
 from ringback.store.due import DueHeap
 from ringback.store.keeping import Keeping
+from ringback.store.laws import Laws
 
 OURSELVES = ""
 """The watch id of what is said about ourselves."""
@@ -36,7 +37,7 @@ EVENTS_PER_ENTRY = 1000
 
 
 class Table:
-    """Watches, events, deliveries, attempts, marks, and what is due."""
+    """Watches, events, deliveries, attempts, marks, laws, and what is due."""
 
     def __init__(self) -> None:
         self.watches: dict[str, Watch] = {}
@@ -47,6 +48,7 @@ class Table:
         self.attempts: dict[str, tuple[Attempt, ...]] = {}
         self.handles: dict[tuple[str, str], str] = {}
         self.marks: dict[str, Mark] = {}
+        self.laws = Laws()
         self.owed: dict[str, tuple[str, ...]] = {}
         self.lanes: dict[tuple[str, str], list[str]] = {}
         self.pending: Counter[str] = Counter()
@@ -128,7 +130,8 @@ class Table:
         One at a time; set `keeping` to None to give it up.
         """
         ourselves = self._row([self.events[id][1] for id in self.ours], None)
-        self.keeping = Keeping(self.watches, replace(ourselves, marks=tuple(self.marks.values())), self._row_of)
+        ourselves = replace(ourselves, marks=tuple(self.marks.values()), laws=self.laws.all())
+        self.keeping = Keeping(self.watches, ourselves, self._row_of)
         return self.keeping
 
     # ------------------------------------------------------------------ claims
@@ -184,6 +187,7 @@ class Table:
             self._put_watch(change.watch)
             if change.answer is not None:
                 self.answers[change.watch.id] = change.answer
+            self.laws.learn(change.watch, change.took)
         for place, event in enumerate(change.events):
             self.events[event.id] = (position + place, event)
             if not event.watch_id:
@@ -247,6 +251,7 @@ class Table:
             self.handles[id, destination] = handle
         for mark in row.marks:
             self.marks[mark.subject] = mark
+        self.laws.put(row.laws)
 
     # ------------------------------------------------------------------ watches
 

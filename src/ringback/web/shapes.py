@@ -14,12 +14,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ringback.core import model
-from ringback.core.durations import spelled
 from ringback.core.model import AttemptOutcome, DeliveryState, Error, EventType, Progress, WatchState
 from ringback.core.retry import Outcome
 from ringback.destinations import DestinationStatus
+from ringback.durations import spelled
 from ringback.providers.base import About
 from ringback.sinks.payload import EMPTY, rfc3339, shown
+from ringback.web.learned import Learned
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339, UTC, milliseconds")]
 Length = Annotated[str, Meta(description="a length of time: 200ms, 5s, 10m, 2h, 7d")]
@@ -173,6 +174,12 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     learn_by: str | None
 
 
+class ProviderWithLaws(Provider, frozen=True, kw_only=True):
+    """One provider, and what was learned of how long its tasks take, by account and key."""
+
+    learned: list[Learned] | UnsetType = UNSET
+
+
 class ProblemDetails(msgspec.Struct, frozen=True):
     """RFC 9457; the facts of the case stand beside these members."""
 
@@ -309,6 +316,11 @@ def provider(about: About) -> Provider:
     """A provider as it is shown: what its preset says of it, lengths of time as people write them."""
     said = {name: getattr(about, name) for name in Provider.__struct_fields__}
     return Provider(**{**said, "interval": _length(about.interval), "deadline": _length(about.deadline)})
+
+
+def provider_with_laws(about: About, learned: list[Learned] | UnsetType) -> ProviderWithLaws:
+    """A provider as it is shown alone; nothing learned is shown where nobody could be asked."""
+    return ProviderWithLaws(**msgspec.structs.asdict(provider(about)), learned=learned)
 
 
 def _attempt(kept: model.Attempt) -> Attempt:

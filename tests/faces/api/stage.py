@@ -54,6 +54,7 @@ VIDEO = About(
     params=("region",),
     identity=("region",),
     interval=timedelta(milliseconds=1500),
+    learn_by="region",
 )
 
 

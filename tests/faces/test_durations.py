@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.durations import LONGEST, duration
 from ringback.core.errors import BadInput
+from ringback.durations import LONGEST, duration
 
 
 @pytest.mark.parametrize(

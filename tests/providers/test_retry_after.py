@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.retry_after import AT_MOST, retry_after
+from ringback.retry_after import AT_MOST, retry_after
 
 NOW = datetime(1994, 11, 6, 8, 49, 30, tzinfo=UTC)
 
