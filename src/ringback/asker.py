@@ -1,6 +1,7 @@
 """How a provider is asked about a watch, and what it says.
 
     prepare -> send -> read -> (the result is elsewhere? -> prepare -> send -> read)
+    prepare -> send -> split -> read each        where a provider can be asked about many tasks at once
 
 Secret: what stands between a watch and its answer: the provider's dialect, the account's credential and whether it may
 go there (promise 6), and the way out. Whatever goes wrong is an Observation with a trouble.
@@ -9,7 +10,7 @@ go there (promise 6), and the way out. Whatever goes wrong is an Observation wit
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -46,7 +47,7 @@ class _Way(msgspec.Struct, frozen=True):
 
 
 class Asker:
-    """Asks about one watch at a time. Catalogue and credentials may be exchanged for newer ones."""
+    """Asks about a watch, or about several with one request. Catalogue and credentials may be exchanged."""
 
     def __init__(
         self, accounts: Accounts, catalogue: Catalogue, credentials: Credentials, *, outbound: Outbound, clock: Clock
@@ -56,21 +57,78 @@ class Asker:
         self._accounts = accounts
         self._outbound = outbound
         self._clock = clock
+        self._left_out: set[str] = set()
 
-    async def ask(self, watch: Watch) -> Told:
-        """What the provider says about the task."""
+    def together(self, watches: Sequence[Watch]) -> list[list[Watch]]:
+        """The watches that one request asks about, each in one group: most are alone in theirs."""
+        groups: list[list[Watch]] = []
+        open_groups: dict[tuple[object, ...], list[Watch]] = {}
+        for watch in watches:
+            limit = self.at_once(watch.provider) if watch.id not in self._left_out else 1
+            alike = (watch.provider, watch.account, *watch.params.items(), *watch.secrets.items())
+            group = open_groups.get(alike) if limit > 1 else None
+            if group is None or len(group) >= limit:
+                group = open_groups[alike] = []
+                groups.append(group)
+            group.append(watch)
+        return groups
+
+    async def ask(self, watches: Sequence[Watch]) -> list[Told | None]:
+        """What the provider says about each task of a group, in their order.
+
+        None for one that its answer left out: the next time it is asked about alone.
+        """
+        if len(watches) == 1:
+            self._left_out.discard(watches[0].id)
+            return [await self._ask(watches[0])]
+        told = await self._ask_many(watches)
+        self._left_out.update(watch.id for watch in watches if watch.task_id not in told)
+        return [told.get(watch.task_id) for watch in watches]
+
+    async def _ask(self, watch: Watch) -> Told:
+        """About one task."""
         answer = None
         try:
             way = self._way(watch)
             ask = way.provider.ask(watch.task_id, way.params, way.terms.base_url or "")
             answer = await self._answer(ask, watch.account, way)
-            seen = way.provider.read(answer, watch.task_id)
-            seen = await self._with_result(watch, way, seen, answer)
+            seen = await self._read(watch, way, answer)
         except RingbackError as error:
             seen = Observation(trouble=_trouble(error))
+        return self._told(seen, answer, watch.account)
+
+    async def _ask_many(self, watches: Sequence[Watch]) -> dict[str, Told]:
+        """About several, by the id of their task, with one request; those that its answer leaves out are left out."""
+        first, told = watches[0], dict[str, Told]()
+        ids = list(dict.fromkeys(watch.task_id for watch in watches))
+        try:
+            way = self._way(first)
+            ask = way.provider.ask_many(ids, way.params, way.terms.base_url or "")
+            answer = await self._answer(ask, first.account, way)
+            refused = way.provider.refusal(answer)
+            if refused is not None:
+                return dict.fromkeys(ids, self._told(refused, answer, first.account))
+            parts = way.provider.split(answer, ids)
+            for watch in watches:
+                if watch.task_id in parts:
+                    seen = await self._read(watch, way, parts[watch.task_id])
+                    told[watch.task_id] = self._told(seen, parts[watch.task_id], watch.account)
+        except RingbackError as error:
+            trouble = Observation(trouble=_trouble(error))
+            return {**dict.fromkeys(ids, self._told(trouble, None, first.account)), **told}
+        return told
+
+    def at_once(self, provider: str) -> int:
+        """How many tasks one request may ask about."""
+        try:
+            return self.catalogue.about(provider).batch or 1
+        except RingbackError:
+            return 1  # whoever asks will say why
+
+    def _told(self, seen: Observation, answer: Answer | None, account: str) -> Told:
         if seen.trouble is not None and seen.trouble.code == UNAUTHORIZED:
-            self.credentials.doubt(watch.account, self._clock.now())
-        return Told(self._discreet(seen, watch.account), answer)
+            self.credentials.doubt(account, self._clock.now())
+        return Told(self._discreet(seen, account), answer)
 
     def _way(self, watch: Watch) -> _Way:
         provider = self.catalogue.of(watch)
@@ -111,8 +169,12 @@ class Asker:
         ours = bool(trusted) and origin_of(ask.url) == origin_of(trusted)
         return signed, terms.via if ours else replace(terms.via, guarded=True)
 
-    async def _with_result(self, watch: Watch, way: _Way, seen: Observation, answer: Answer) -> Observation:
-        """What was seen, with the result that has to be asked for; without it, when it was asked for often enough."""
+    async def _read(self, watch: Watch, way: _Way, answer: Answer) -> Observation:
+        """What an answer says, with the result that has to be asked for, too.
+
+        Without it the task is not over, until it was asked for often enough.
+        """
+        seen = way.provider.read(answer, watch.task_id)
         try:
             ask = way.provider.ask_result(seen, answer, watch.task_id, way.params, way.terms.base_url or "")
             if ask is None:

@@ -1,7 +1,7 @@
 """The poll loop: a due watch is asked about, what changed is decided, and made durable.
 
-    tick:  claim what is due -> poll each
-    poll:  ask -> read -> note the account's health -> decide and keep      (dispatcher.deliver is its mirror)
+    tick:  claim what is due -> group what one request asks about -> poll each group
+    poll:  ask -> of each watch: note the account's health -> decide and keep     (dispatcher.deliver is its mirror)
 
 Secret: the order of these steps, and what happens when one cannot be done. What an answer means is the provider's, what
 follows is core's, what lasts is the store's.
@@ -9,7 +9,7 @@ follows is core's, what lasts is the store's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -81,9 +81,9 @@ class Poller:
         for account in self._accounts.asked_anew(self._asker.credentials.stamp):
             await self._hasten(account)
         free = self.terms.concurrency - len(self._in_flight)
-        for watch in await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now)):
-            if watch.id not in self._in_flight:
-                await self._begin(watch, now)
+        claimed = await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now))
+        for group in self._asker.together([watch for watch in claimed if watch.id not in self._in_flight]):
+            await self._begin(group, now)
         return await self._next_at(now)
 
     def shift(self, by: timedelta) -> None:
@@ -98,30 +98,37 @@ class Poller:
         """Give up on those that are still under way: their leases are gone with the process."""
         await self._in_flight.cancel()
 
-    async def _begin(self, watch: Watch, now: datetime) -> None:
-        resting = self._accounts.resting(watch.account, now)
-        if resting is not None and now < watch.deadline_at:
-            await self._put_off(watch, resting, now)
+    async def _begin(self, group: Sequence[Watch], now: datetime) -> None:
+        """One request about a group. While its account is left alone only those at their deadline have a turn."""
+        account = group[0].account
+        resting = self._accounts.resting(account, now)
+        if resting is not None:
+            await self._put_off([watch for watch in group if now < watch.deadline_at], resting, now)
+            group = [watch for watch in group if now >= watch.deadline_at]
+        elif not self._accounts.may_begin(account):
+            await self._store.reschedule([Reschedule(watch) for watch in group])  # due, when the rate lets them
             return
-        self._accounts.began(watch.account)
-        self._telemetry.poll_began(now - (watch.next_poll_at or now))
-        self._in_flight.begin([watch.id], self._turn(watch, resting), name=f"poll-{watch.id}")
+        if group:
+            self._accounts.began(account, at_once=self._asker.at_once(group[0].provider))
+            for watch in group:
+                self._telemetry.poll_began(now - (watch.next_poll_at or now))
+            ids = [watch.id for watch in group]
+            self._in_flight.begin(ids, self._turn(group, resting), name=f"poll-{ids[0]}")
 
-    async def _turn(self, watch: Watch, resting: Trouble | None) -> None:
-        """One poll, whatever becomes of it: a bad watch ends nobody else's turn, and its lease brings it back."""
-        outcome = "problem"
+    async def _turn(self, group: Sequence[Watch], resting: Trouble | None) -> None:
+        """One poll, whatever becomes of it: a surprise ends nobody else's turn, and a lease brings its watches back."""
+        outcomes = ["problem"] * len(group)
+        account = group[0].account
         try:
-            outcome = await self.poll(watch, resting)
-        except StoreFull:
-            self._full_until = self._clock.now() + FULL_AGAIN
-            await self._store.reschedule([Reschedule(replace(watch, next_poll_at=self._full_until))])
+            outcomes = await self.poll(group, resting)
         except Exception as error:  # noqa: BLE001 - a surprise is said, not passed on
             self._report(error)
         finally:
-            crowded = len(self._in_flight) >= self.terms.concurrency or watch.account in self._exhausted
-            self._in_flight.end([watch.id])
-            self._accounts.ended(watch.account)
-            self._telemetry.poll_ended(outcome)
+            crowded = len(self._in_flight) >= self.terms.concurrency or account in self._exhausted
+            self._in_flight.end([watch.id for watch in group])
+            self._accounts.ended(account)
+            for outcome in outcomes:
+                self._telemetry.poll_ended(outcome)
             if crowded:
                 self._wake(self._clock.now())
 
@@ -135,12 +142,28 @@ class Poller:
 
     # ------------------------------------------------------------------ one poll
 
-    async def poll(self, watch: Watch, resting: Trouble | None = None) -> str:
-        """One poll; says what came of it. `resting`: the account may not be asked, but the watch is at its deadline."""
-        told = await self._asker.ask(watch) if resting is None else Told(Observation(trouble=resting))
-        if resting is None:
-            await self._note_health(watch, told.seen)
-        return await self._keep(watch, told)
+    async def poll(self, group: Sequence[Watch], resting: Trouble | None = None) -> list[str]:
+        """One poll of a watch, or of several that one request asks about; says what came of each.
+
+        `resting`: the account may not be asked, but the watches are at their deadline.
+        """
+        told = await self._asker.ask(group) if resting is None else [Told(Observation(trouble=resting))] * len(group)
+        return [await self._conclude(watch, one, asked=resting is None) for watch, one in zip(group, told, strict=True)]
+
+    async def _conclude(self, watch: Watch, told: Told | None, *, asked: bool) -> str:
+        """Note what it says of the account, decide, keep: each watch by itself, so that a bad one hurts no other."""
+        try:
+            if told is None:
+                return await self._once_more(watch)
+            if asked:
+                await self._note_health(watch, told.seen)
+            return await self._keep(watch, told)
+        except StoreFull:
+            self._full_until = self._clock.now() + FULL_AGAIN
+            await self._store.reschedule([Reschedule(replace(watch, next_poll_at=self._full_until))])
+        except Exception as error:  # noqa: BLE001 - a surprise is said, not passed on
+            self._report(error)
+        return "problem"
 
     async def _note_health(self, watch: Watch, seen: Observation) -> None:
         """What the answer says about the account, beside the task."""
@@ -168,7 +191,10 @@ class Poller:
     async def _rules_for(self, watch: Watch, now: datetime) -> Rules:
         """The rules, with the pace of this watch."""
         rules = self.terms.rules
-        return replace(rules, pace=await self._pacing.of(watch, rules.pace, now)) if self.terms.learns else rules
+        pace = await self._pacing.of(watch, rules.pace, now) if self.terms.learns else rules.pace
+        if self._asker.at_once(watch.provider) > 1:
+            pace = replace(pace, grid=pace.min_interval)
+        return rules if pace is rules.pace else replace(rules, pace=pace)
 
     async def _stored(self, after: Watch, change: Change | None, answer: Answer | None) -> bool:
         """False when the watch has moved on meanwhile."""
@@ -193,12 +219,22 @@ class Poller:
 
     # ------------------------------------------------------------------ what is not polled now
 
-    async def _put_off(self, watch: Watch, resting: Trouble, now: datetime) -> None:
-        """The account rests: the watch shows why, and comes back after the rest, at the latest at its deadline."""
-        later = now + (resting.retry_after or timedelta()) + self.terms.rules.pace.min_interval * self._clock.jitter()
-        known = watch.problem is not None and watch.problem.code in (lifecycle.NOT_FOUND, resting.code)
-        shown = watch if known else lifecycle.trouble(watch, resting, now)[0]  # nobody was asked: nothing is counted
-        await self._store.reschedule([Reschedule(replace(shown, next_poll_at=min(later, watch.deadline_at)))])
+    async def _once_more(self, watch: Watch) -> str:
+        """Nothing was said of it: it is still due."""
+        await self._store.reschedule([Reschedule(watch)])
+        self._wake(self._clock.now())
+        return "unchanged"
+
+    async def _put_off(self, watches: Sequence[Watch], resting: Trouble, now: datetime) -> None:
+        """The account rests: its watches show why, and come back after the rest, at the latest at their deadline."""
+        polls = []
+        for watch in watches:
+            rest = (resting.retry_after or timedelta()) + self.terms.rules.pace.min_interval * self._clock.jitter()
+            known = watch.problem is not None and watch.problem.code in (lifecycle.NOT_FOUND, resting.code)
+            # nobody was asked: nothing is counted
+            shown = watch if known else lifecycle.trouble(watch, resting, now)[0]
+            polls.append(Reschedule(replace(shown, next_poll_at=min(now + rest, watch.deadline_at))))
+        await self._store.reschedule(polls)
 
     async def _hasten(self, account: str) -> None:
         """The account works again: its watches come back within one interval instead of after their back-off."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import fmean
 
 import given
+import msgspec
 import pytest
 import simulated
 from given import HOUR, NOW, PACE, SECOND
@@ -52,6 +53,17 @@ def test_a_gap_keeps_its_limits_and_a_tenth_of_jitter(jitter, wanted_s, problems
     assert due <= NOW + 9 * HOUR
     if due < NOW + 9 * HOUR:
         assert 0.9 <= (due - NOW).total_seconds() <= 1.1 * longest
+
+
+@forall(some.floats(0, 1, exclude_max=True), some.integers(1, 10**6), some.integers(1, 5000))
+def test_a_grid_only_delays_and_by_less_than_its_step(jitter, wanted_s, step_ms):
+    """But nothing is put off beyond its deadline."""
+    step = timedelta(milliseconds=step_ms)
+    watch = given.watch(interval=wanted_s * SECOND, deadline_at=NOW + 9 * HOUR)
+    without = schedule(watch, PACE, None, NOW, jitter).next_poll_at
+    due = schedule(watch, msgspec.structs.replace(PACE, grid=step), None, NOW, jitter).next_poll_at
+    assert without <= due < without + step
+    assert due == watch.deadline_at or (due - datetime(1970, 1, 1, tzinfo=UTC)) % step == timedelta()
 
 
 @forall(some.lists(LENGTHS, max_size=60), LIMITS, AGES)

@@ -115,8 +115,11 @@ def _outcome(told: object) -> Outcome:
 class Daemon:
     """Intake, both loops and the store, with every wake-up and report noted."""
 
-    def __init__(self, clock: TurnedClock, upstream: Upstream, accounts: Mapping[str, AccountTerms]) -> None:
+    def __init__(
+        self, clock: TurnedClock, upstream: Upstream, accounts: Mapping[str, AccountTerms], *, vendor: str = "302ai"
+    ) -> None:
         self.clock = clock
+        self.vendor = vendor
         self.upstream = upstream
         self.store = MemoryStore()
         self.telemetry = Telemetry()
@@ -129,7 +132,7 @@ class Daemon:
 
     def build(self, routes: Routes = Routes(), **channels: Channel) -> None:  # noqa: B008 - a frozen value
         """Make the loops (anew: as after a restart)."""
-        terms = Terms(catalogue=shipped(), accounts=dict.fromkeys(self.account_terms, "302ai"), routes=routes)
+        terms = Terms(catalogue=shipped(), accounts=dict.fromkeys(self.account_terms, self.vendor), routes=routes)
         self.accounts = Accounts(self.store, self.telemetry, in_flight_at_most=64)
         self.accounts.agree(self.account_terms)
         self.key = Secret("k-1")

@@ -45,7 +45,7 @@ def ask(clock):
         }
         outside = Outside(*answers)
         asker = Asker(accounts, shipped(), Credentials(known if terms else {}), outbound=outside, clock=clock)
-        told = await asker.ask(watch(provider=provider, account=name, **{"task_id": "t-1", **fields}))
+        [told] = await asker.ask([watch(provider=provider, account=name, **{"task_id": "t-1", **fields})])
         return told.seen, outside.sent
 
     return about

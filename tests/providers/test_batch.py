@@ -18,10 +18,18 @@ TABLE = {"method": "POST", "path": "/jobs/list", "body": {"ids": "{task_ids}"}, 
 BY_ID = {**TABLE, "id": "id"}
 
 
+def _seen(preset, answer, ids=IDS):
+    """What the answer says of each task that it speaks of."""
+    refused = preset.refusal(answer)
+    if refused is not None:
+        return dict.fromkeys(ids, refused)
+    return {id: preset.read(part, id) for id, part in preset.split(answer, ids).items()}
+
+
 def _read(preset, document, status=200, **headers):
     """The state or the trouble's code of each task that the answer speaks of."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    found = preset.read_many(Answer(status=status, headers=headers, body=body, at=AT), IDS)
+    found = _seen(preset, Answer(status=status, headers=headers, body=body, at=AT))
     return {id: seen.state.value if seen.state else seen.trouble.code for id, seen in found.items()}
 
 
@@ -78,7 +86,7 @@ def test_tasks_stand_in_a_table_by_id_or_in_a_list(preset_with, table, document)
 def test_an_id_may_be_a_number(preset_with):
     preset = preset_with(batch=BY_ID)
     answer = Answer(status=200, body=b'{"jobs": [{"id": 17, "state": "done"}]}')
-    assert set(preset.read_many(answer, ["17", "18"])) == {"17"}
+    assert set(_seen(preset, answer, ["17", "18"])) == {"17"}
 
 
 def test_an_item_is_read_as_if_it_stood_in_an_answer_of_its_own(preset_with):
@@ -100,7 +108,7 @@ def test_an_item_is_read_as_if_it_stood_in_an_answer_of_its_own(preset_with):
     ended = {"state": "done", "out": '{"url": "u"}', "ended": "2025-12-31T23:00:00Z"}
     jobs = {"a": ended, "b": {"state": "done", "flaws": 1, "why": "so"}, "c": {"code": 9}}
     answer = Answer(status=200, body=json.dumps({"jobs": jobs}).encode(), at=AT)
-    seen = preset.read_many(answer, IDS)
+    seen = _seen(preset, answer, IDS)
     assert json.loads(seen["a"].result.text) == "u"
     assert (seen["a"].settled_at, seen["a"].result_expires_at) == (AT - timedelta(hours=1), AT)
     assert (seen["b"].state.value, seen["b"].error.message) == ("failed", "so")
@@ -115,13 +123,13 @@ def test_an_item_that_says_nothing_is_a_problem_of_its_own(preset_with, item):
     document = {"jobs": {"a": item, "b": {"state": "done"}}}
     assert _read(preset_with(batch=TABLE), document) == {"a": "unreadable", "b": "succeeded"}
     answer = Answer(status=200, body=json.dumps(document).encode())
-    trouble = preset_with(batch=TABLE).read_many(answer, IDS)["a"].trouble
-    assert trouble.message == "the answer has no status word at state"
+    trouble = _seen(preset_with(batch=TABLE), answer)["a"].trouble
+    assert trouble.message == f"the answer has no status word at state: {json.dumps(item, separators=(',', ':'))}"
 
 
 def test_a_word_that_is_not_listed_is_running_and_told(preset_with):
     answer = Answer(status=200, body=b'{"jobs": {"a": {"state": "new"}}}')
-    assert preset_with(batch=TABLE).read_many(answer, IDS)["a"].unknown_word == "new"
+    assert _seen(preset_with(batch=TABLE), answer)["a"].unknown_word == "new"
 
 
 def test_ids_that_are_unknown_there_are_told(preset_with):
@@ -153,7 +161,6 @@ PROBLEM = {
     ("status", "document", "code"),
     [
         (401, {}, "unauthorized"),
-        (404, {}, "not_found"),
         (429, b"", "rate_limited"),
         (500, b"<html>", "unavailable"),
         (400, {"jobs": {"a": {"state": "done"}}}, "rejected"),
@@ -162,7 +169,6 @@ PROBLEM = {
         (200, {"code": 5}, "provider_error"),
         (200, {"code": 7}, "rate_limited"),
         (500, {"code": 7}, "rate_limited"),
-        (200, {"code": 9}, "not_found"),
         (200, {"code": 8}, "provider_error"),
         (403, {"code": 8}, "unauthorized"),
     ],
@@ -173,6 +179,14 @@ def test_an_answer_that_is_refused_as_a_whole_is_the_same_problem_for_all(preset
     assert _read(preset, document, status) == dict.fromkeys(IDS, code)
 
 
+@pytest.mark.parametrize(("status", "document"), [(404, {}), (404, b"<html>"), (404, {"code": 8}), (200, {"code": 9}),
+                                                  (500, {"code": 9})])  # fmt: skip
+def test_that_something_is_unknown_is_said_of_no_task(preset_with, status, document):
+    """It may be the route, or another task: none of them may vanish for it, and each is asked about alone."""
+    preset = preset_with(read={"state": "state", "states": {"done": "succeeded"}, "problem": PROBLEM}, batch=TABLE)
+    assert _read(preset, document, status) == {}
+
+
 def test_why_it_was_refused_and_how_long_to_wait_is_told_for_all(preset_with):
     preset = preset_with(read={"state": "state", "states": {"done": "succeeded"}, "problem": PROBLEM}, batch=TABLE)
     for status, body, message in (
@@ -181,7 +195,7 @@ def test_why_it_was_refused_and_how_long_to_wait_is_told_for_all(preset_with):
         (200, b"[", "the answer is not JSON: ["),
     ):
         answer = Answer(status=status, body=body, headers={"retry-after": "9"}, at=AT)
-        found = preset.read_many(answer, IDS)
+        found = _seen(preset, answer, IDS)
         assert {(seen.trouble.message, seen.trouble.retry_after) for seen in found.values()} == {
             (message, timedelta(seconds=9))
         }
@@ -231,7 +245,7 @@ def test_whatever_comes_each_task_is_spoken_of_once_or_not_at_all(preset_with, d
         read={"state": "state", "states": {"done": "succeeded", "bad": "failed"}, "problem": PROBLEM},
         batch={**BY_ID, "missed": "unknown"},
     )
-    found = preset.read_many(Answer(status=status, body=json.dumps(document).encode()), IDS)
+    found = _seen(preset, Answer(status=status, body=json.dumps(document).encode()), IDS)
     assert set(found) <= set(IDS)
     for seen in found.values():
         assert (seen.state is None) != (seen.trouble is None)

@@ -17,7 +17,7 @@ task is left, the slow lane begins: the gap grows with the age, up to `max_inter
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 from math import floor, log, sqrt
 from typing import Protocol
@@ -30,6 +30,9 @@ from ringback.core.model import Watch
 
 JITTER = 0.1
 """Gaps vary by this much either way, so that tasks registered together do not stay together."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where every grid begins."""
 
 DOUBLINGS = 16
 """More would overflow, and max_interval has long since been reached."""
@@ -80,11 +83,15 @@ class Learned(msgspec.Struct, frozen=True):
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """The limits around a cadence; a watch that asks for a longer interval than `max_interval` gets it."""
+    """The limits around a cadence; a watch that asks for a longer interval than `max_interval` gets it.
+
+    With a `grid` every poll waits for the next of its times: what one request can ask about is then due together.
+    """
 
     cadence: Cadence
     min_interval: timedelta
     max_interval: timedelta
+    grid: timedelta | None = None
 
 
 def schedule(watch: Watch, pace: Pace, asked: timedelta | None, now: datetime, jitter: float) -> Watch:
@@ -101,7 +108,10 @@ def schedule(watch: Watch, pace: Pace, asked: timedelta | None, now: datetime, j
         gap = min(gap * 2 ** min(watch.problem.count - 1, DOUBLINGS), longest)
     gap = min(max(gap, pace.min_interval), longest) * (1 - JITTER + 2 * JITTER * jitter)
     wait = asked * (1 + JITTER * jitter) if asked is not None else timedelta()
-    due = min(now + max(gap, wait), max(watch.deadline_at, now))
+    due = now + max(gap, wait)
+    if pace.grid is not None:
+        due += (EPOCH - due) % pace.grid
+    due = min(due, max(watch.deadline_at, now))
     return replace(watch, next_poll_at=due, not_before_at=now + asked if asked is not None else None)
 
 

@@ -130,8 +130,11 @@ class Provider(Protocol):
     def ask_many(self, task_ids: Sequence[str], params: Mapping[str, str], base_url: str) -> Ask:
         """One request about up to `about.batch` tasks."""
 
-    def read_many(self, answer: Answer, task_ids: Sequence[str]) -> Mapping[str, Observation]:
-        """What one answer says about many tasks; those that it leaves out are left out."""
+    def refusal(self, answer: Answer) -> Observation | None:
+        """Why an answer about many tasks says nothing of any of them; None when it can be split."""
+
+    def split(self, answer: Answer, task_ids: Sequence[str]) -> Mapping[str, Answer]:
+        """One answer about many tasks, as each task's own would have been; those that it leaves out are left out."""
 
     def ask_result(
         self, seen: Observation, answer: Answer, task_id: str, params: Mapping[str, str], base_url: str

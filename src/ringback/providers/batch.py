@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ringback.core.lifecycle import NOT_FOUND
-from ringback.core.model import Answer, Observation, Trouble
+import msgspec
+from msgspec.structs import replace
+
+from ringback.core.model import Answer
 from ringback.providers import documents, status
 from ringback.providers.asking import Request
 from ringback.providers.paths import Field, Path
-from ringback.providers.reader import Reader
 
 AT_MOST = 1000
 
@@ -42,23 +43,20 @@ class Batch(Request, frozen=True, kw_only=True):
         return found
 
 
-def observe(batch: Batch, reader: Reader, answer: Answer, task_ids: Sequence[str]) -> dict[str, Observation]:
-    """What the answer says of each task; of one that it leaves out it says nothing, and that one is not in here."""
-    whole = reader.refusal(answer)
-    if whole is not None:
-        return dict.fromkeys(task_ids, whole)
+def split(batch: Batch, answer: Answer, task_ids: Sequence[str]) -> dict[str, Answer]:
+    """What each task's own answer would have been; of one that is left out there is none."""
+    if status.trouble_code(answer.status) is not None:
+        return {}
     document = documents.parse(answer.body)
     asked = set(task_ids)
-    seen = {
-        id: reader.observe_item(batch.within.hold(item) if batch.within is not None else item, answer.at)
+    found = {
+        id: replace(answer, body=msgspec.json.encode(batch.within.hold(item) if batch.within is not None else item))
         for id, item in _items(batch, document)
         if id in asked
     }
     unknown = batch.missed.find(document) if batch.missed is not None else None
-    for id in map(documents.text, unknown if isinstance(unknown, list) else ()):
-        if id in asked and id not in seen:
-            seen[id] = Observation(trouble=Trouble(NOT_FOUND, status.sentence(NOT_FOUND, answer.status)))
-    return seen
+    missed = {documents.text(id) for id in unknown} if isinstance(unknown, list) else set()
+    return {**{id: replace(answer, status=404, body=b"") for id in task_ids if id in missed}, **found}
 
 
 def _items(batch: Batch, document: Any) -> Iterable[tuple[str | None, Any]]:

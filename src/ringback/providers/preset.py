@@ -56,10 +56,14 @@ class Preset:
         """What an answer says about the task; with None, about whichever task it names."""
         return self._reader.observe(answer, task_id)
 
-    def read_many(self, answer: Answer, task_ids: Sequence[str]) -> dict[str, Observation]:
-        """What one answer says about many tasks; those that it leaves out are left out."""
+    def refusal(self, answer: Answer) -> Observation | None:
+        """Why an answer about many tasks says nothing of any of them; None when it can be split."""
+        return self._reader.refusal(answer)
+
+    def split(self, answer: Answer, task_ids: Sequence[str]) -> dict[str, Answer]:
+        """What each task's own answer would have been; those that it leaves out are left out."""
         assert self.spec.batch is not None, "About.batch said that there is one"
-        return batch.observe(self.spec.batch, self._reader, answer, task_ids)
+        return batch.split(self.spec.batch, answer, task_ids)
 
     def ask_result(
         self, seen: Observation, answer: Answer, task_id: str, params: Mapping[str, str], base_url: str

@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ringback.core.document import Document
+from ringback.core.lifecycle import NOT_FOUND
 from ringback.core.model import Answer, Error, Observation, Progress, Trouble, WatchState
 from ringback.providers import documents, status
 from ringback.providers.base import PROVIDER_ERROR, UNREADABLE, WRONG_TASK
@@ -46,7 +47,6 @@ USUAL_MESSAGES = Path("error.message || message || error || detail || errors[0].
 NO_REASONS = frozenset({"success", "succeed", "succeeded", "ok"})
 """What envelopes go on saying when a task has failed."""
 
-OK = 200
 BODY = "body"
 """What an HTTP status means whose body is to be read."""
 
@@ -102,16 +102,15 @@ class Reader:
         document, said = self._opened(answer, task_id)
         return waiting(self._judged(document, said, answer), answer)
 
-    def observe_item(self, document: Any, at: datetime | None) -> Observation:
-        """Read what an answer about several tasks says of one."""
-        self._unpack(document)
-        named = self._named(document)
-        said = self._called(document, None) if named is None else self._meant(named, document, OK, by_code=True)
-        return self._judged(document, said, Answer(status=OK, at=at))
-
     def refusal(self, answer: Answer) -> Observation | None:
-        """Why an answer about several tasks says nothing about any of them; None when it does not refuse."""
+        """Why an answer about several tasks says nothing of any; None when it does not refuse.
+
+        A code that stands for a state of one task does not stand for all of theirs; nor is one unknown because a route,
+        or another one, is: they are left out.
+        """
         code = status.trouble_code(answer.status)
+        if code == NOT_FOUND:
+            return None
         try:
             document = self.parsed(answer.body)
         except Unreadable as exc:
@@ -119,6 +118,8 @@ class Reader:
             return waiting(Observation(trouble=_trouble(code or UNREADABLE, said)), answer)
         problem = self._reading.problem
         named = self._named(document)
+        if named == NOT_FOUND:
+            return None
         if code is None and named is None and (problem is None or not _is_problem(problem, document)):
             return None
         code = (named if named not in STATES else None) or code or PROVIDER_ERROR
@@ -128,7 +129,8 @@ class Reader:
     def parsed(self, body: bytes) -> Any:
         """The document, with the texts that hold JSON read, too. Raises Unreadable."""
         document = documents.parse(body)
-        self._unpack(document)
+        for field in self._reading.json:
+            field.change(document, documents.unpacked)
         return document
 
     # ------------------------------------------------------------------ what it calls the task
@@ -153,10 +155,6 @@ class Reader:
             word = self._code(document) if by_code else str(http)
             return _Said(word, STATES[meaning], self._message(document) if by_code else None)
         return _trouble(meaning, self._complaint(document) or status.sentence(meaning, http))
-
-    def _unpack(self, document: Any) -> None:
-        for field in self._reading.json:
-            field.change(document, documents.unpacked)
 
     def _named(self, document: Any) -> str | None:
         """What the vendor's code means, where the preset says so of it."""
