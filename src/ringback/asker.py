@@ -19,13 +19,17 @@ from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER,
 from ringback.core.clock import Clock
 from ringback.core.errors import BadInput, PresetError, RingbackError, UnknownName
 from ringback.core.health import UNAUTHORIZED
+from ringback.core.lifecycle import NOT_FOUND
 from ringback.core.model import Answer, Observation, Trouble, Watch
 from ringback.credentials import Credentials, origin_of
 from ringback.outbound import Outbound, OutboundError, Via
-from ringback.providers.base import NO_RESULT, Ask, Catalogue, Provider
+from ringback.providers.base import NO_RESULT, REJECTED, About, Ask, Catalogue, Provider
 
 TIMEOUT_S = 30.0
 """Of one request, whatever the provider does; the lease of its watch outlasts two of them."""
+
+OF_ONE = (NOT_FOUND, REJECTED)
+"""Why many tasks are refused as a whole when it may be because of one of them: then each is asked about alone."""
 
 RESULT_TRIES = 5
 """Answers in a row without the result of a task that has succeeded; then it is told without."""
@@ -103,9 +107,14 @@ class Asker:
         ids = list(dict.fromkeys(watch.task_id for watch in watches))
         try:
             way = self._way(first)
-            ask = way.provider.ask_many(ids, way.params, way.terms.base_url or "")
+            try:
+                ask = way.provider.ask_many(ids, way.params, way.terms.base_url or "")
+            except BadInput:
+                return told  # one id that cannot be asked about hurts no other: each is asked about alone
             answer = await self._answer(ask, first.account, way)
             refused = way.provider.refusal(answer)
+            if refused is not None and refused.trouble is not None and refused.trouble.code in OF_ONE:
+                return told
             if refused is not None:
                 return dict.fromkeys(ids, self._told(refused, answer, first.account))
             parts = way.provider.split(answer, ids)
@@ -118,12 +127,17 @@ class Asker:
             return {**dict.fromkeys(ids, self._told(trouble, None, first.account)), **told}
         return told
 
+    def about(self, provider: str) -> About | None:
+        """What a provider is; None where its preset is gone: whoever asks will say why."""
+        try:
+            return self.catalogue.about(provider)
+        except RingbackError:
+            return None
+
     def at_once(self, provider: str) -> int:
         """How many tasks one request may ask about."""
-        try:
-            return self.catalogue.about(provider).batch or 1
-        except RingbackError:
-            return 1  # whoever asks will say why
+        about = self.about(provider)
+        return (about.batch if about is not None else None) or 1
 
     def _told(self, seen: Observation, answer: Answer | None, account: str) -> Told:
         if seen.trouble is not None and seen.trouble.code == UNAUTHORIZED:
@@ -184,7 +198,7 @@ class Asker:
             whole = Observation(trouble=_trouble(error))
         except BadInput as error:
             whole = Observation(trouble=Trouble(NO_RESULT, error.message))
-        tried = watch.problem.count if watch.problem is not None else 0
+        tried = 1 + (watch.problem.count if watch.problem is not None else 0)
         return seen if whole.trouble is not None and tried >= RESULT_TRIES else whole
 
     def _discreet(self, seen: Observation, account: str) -> Observation:

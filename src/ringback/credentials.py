@@ -231,7 +231,7 @@ def _address(text: str) -> str | None:
 def _name(text: str) -> str | None:
     """Only ASCII letters are made small: others that fold to ASCII (the Kelvin sign) are no part of a host name."""
     host = "".join(letter.lower() if letter.isascii() else letter for letter in text)
-    if not host.isascii():
+    if not host.isascii() or "xn--" in host:
         try:
             host = idna.encode(host, strict=True).decode("ascii")
         except idna.IDNAError:

@@ -163,8 +163,8 @@ class Egress:
         for inside, kind in filter(None, (self._inside(address, port) for address in addresses)):
             entry = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
             return (
-                f"{host} {'leads into' if literal is None else 'is in'} {inside} ({kind}), where callbacks may not go; "
-                f'egress.allow = ["{entry}"] would let them'
+                f"{host} {'leads into' if literal is None else 'is in'} {inside} ({kind}), closed to URLs of callers; "
+                f'egress.allow = ["{entry}"] would open it'
             )
         return None
 

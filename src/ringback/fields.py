@@ -58,7 +58,11 @@ def params_of(params: Mapping[str, str], about: About, given: Mapping[str, str])
     params = {**about.defaults, **params}
     missing = [name for name in about.params if not params.get(name) and name not in about.defaults]
     if missing:
-        raise BadInput(f"params.{missing[0]}: {about.id} needs it", code="missing_param")
+        raise BadInput(
+            f"params.{missing[0]}: {about.id} needs it: give it with the registration, or once for all as params of the"
+            f" account (`ringback providers {about.id}` says what it is)",
+            code="missing_param",
+        )
     return {name: _good_text(f"params.{name}", params[name]) for name in about.params if params.get(name)}
 
 

@@ -46,10 +46,11 @@ class Pacing:
         law = await self._store.law(kind)
         if law is None:
             return configured
-        interval = configured.cadence.gap(watch, now)
+        least = configured.least(watch)
+        interval = max(configured.cadence.gap(watch, now), least)
         made = self._made.get((kind, interval))
-        if made is None or made.configured is not configured or _has_learned(made.law, law):
-            cadence = learned(law, interval, configured)
+        if made is None or made.configured != configured or _has_learned(made.law, law):
+            cadence = learned(law, interval, replace(configured, min_interval=least))
             made = self._made[kind, interval] = _Made(replace(configured, cadence=cadence), law, configured)
             while len(self._made) > AT_MOST:
                 del self._made[next(iter(self._made))]

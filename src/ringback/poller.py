@@ -191,9 +191,11 @@ class Poller:
     async def _rules_for(self, watch: Watch, now: datetime) -> Rules:
         """The rules, with the pace of this watch."""
         rules = self.terms.rules
-        pace = await self._pacing.of(watch, rules.pace, now) if self.terms.learns else rules.pace
-        if self._asker.at_once(watch.provider) > 1:
-            pace = replace(pace, grid=pace.min_interval)
+        pace, about = rules.pace, self._asker.about(watch.provider)
+        if about is not None and (about.interval is not None or about.batch is not None):
+            pace = replace(pace, hint=about.interval, grid=pace.min_interval if about.batch is not None else None)
+        if self.terms.learns:
+            pace = await self._pacing.of(watch, pace, now)
         return rules if pace is rules.pace else replace(rules, pace=pace)
 
     async def _stored(self, after: Watch, change: Change | None, answer: Answer | None) -> bool:

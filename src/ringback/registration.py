@@ -20,7 +20,7 @@ from ringback.core.model import Callback
 from ringback.core.routing import Routes
 from ringback.egress import Egress
 from ringback.providers import described
-from ringback.providers.base import About, Catalogue
+from ringback.providers.base import HTTP, About, Catalogue
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,7 +127,7 @@ def draft(asked: Registration, caller: Caller, terms: Terms) -> Draft:
         metadata=fields.metadata_of(asked.metadata),
         deadline=deadline or about.deadline or terms.deadline,
         deadline_given=deadline is not None,
-        interval=fields.interval_of(asked.interval, terms.min_interval) or about.interval,
+        interval=fields.interval_of(asked.interval, terms.min_interval),
         reopen=asked.reopen,
     )
 
@@ -141,11 +141,11 @@ def _about(provider: str, catalogue: Catalogue) -> About:
 
 def _dialect(asked: Registration, about: About) -> str:
     """How to ask and read, where no preset says it; empty where one does."""
-    if about.id == described.HTTP:
+    if about.id == HTTP:
         return described.dialect(asked.ask, asked.read)
     if asked.ask is not None or asked.read is not None:
         field = "ask" if asked.ask is not None else "read"
-        raise BadInput(f"{field}: the preset of {about.id} says this; only provider {described.HTTP} takes it")
+        raise BadInput(f"{field}: the preset of {about.id} says this; only provider {HTTP} takes it")
     return ""
 
 

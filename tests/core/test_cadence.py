@@ -73,9 +73,21 @@ def test_what_was_learned_keeps_the_limits(lengths, limits, age_s):
     assert limits.least * 0.999 <= found <= limits.most * 1.001 + 1e-6
 
 
+@pytest.mark.parametrize(
+    ("hint_s", "asked_s", "least_s"), [(10, None, 10), (10, 60, 10), (10, 3, 3), (0.1, None, 1), (90, None, 90)]
+)
+def test_a_hint_of_the_provider_is_the_shortest_gap(hint_s, asked_s, least_s):
+    """But a watch that asks for a shorter interval means it, and min_interval holds."""
+    pace = msgspec.structs.replace(PACE, cadence=Fixed(2 * SECOND), hint=hint_s * SECOND)
+    watch = given.watch(interval=asked_s * SECOND if asked_s else None)
+    assert pace.least(watch) == least_s * SECOND
+    gap = (schedule(watch, pace, None, NOW, 0.5).next_poll_at - NOW).total_seconds()
+    assert gap == max(asked_s or 2, least_s)
+
+
 @forall(some.lists(LENGTHS, min_size=10, max_size=60), AGES, some.integers(1, 3600))
 def test_what_the_provider_asks_for_is_waited_for(lengths, age_s, asked_s):
-    """Retry-After and a preset's hint are lower bounds, wherever the law expects the end."""
+    """Retry-After is a lower bound, wherever the law expects the end."""
     now = NOW + timedelta(seconds=age_s)
     watch = given.watch(deadline_at=now + 9 * HOUR)
     due = schedule(watch, Limits().pace(of(lengths)), asked_s * SECOND, now, 0.0).next_poll_at

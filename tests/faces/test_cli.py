@@ -445,6 +445,22 @@ def test_a_limit_that_the_provider_sets_is_read_from_headers(tmp_path):
     assert json.loads(ringback(*args).out)["problem"]["code"] == "rate_limited"
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\n",
+        "HTTP/2 429\nretry-after: 7\n\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\n",
+        "HTTP/1.1 429\n\n",
+    ],
+)
+def test_a_saved_head_is_read_too(head):
+    """As `curl -i` prints it, or as an editor leaves it."""
+    said = json.loads(ringback("providers", "try", "302ai-browser", "-", stdin=head + "{}").out)
+    assert said["problem"]["code"] == "rate_limited"
+    assert said["retry_after"] == ("7s" if "etry" in head else None)
+
+
 def test_own_presets_are_checked(tmp_path):
     """`providers check` says of every file that it is good, or what is wrong with it; exit 1 on any."""
     good = ringback("providers", "check", SHIPPED)

@@ -74,6 +74,26 @@ def test_help_does_not_load_the_catalogue():
 # ---------------------------------------------------------------------- presets of one's own
 
 
+def test_a_preset_is_tried_by_its_file_before_it_is_in_its_place(tmp_path):
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps(JOB))
+    assert json.loads(ringback("providers", "try", ACME, answer).out)["state"] == "succeeded"
+    assert ringback("providers", ACME).out.startswith("acme-render: ")
+    gone = ringback("providers", "try", tmp_path / "gone.toml", answer)
+    assert (gone.code, gone.sentence) == (2, f"{tmp_path / 'gone.toml'}: cannot be read: No such file or directory")
+
+
+def test_an_answer_about_another_task_and_one_to_a_submission_are_tried_too(tmp_path):
+    """The id, and what must be remembered, as `watch --from-response` takes them."""
+    answer = tmp_path / "answer.json"
+    answer.write_text('{"task_id": "t-1", "status": "running"}')
+    said = json.loads(ringback("providers", "try", "302ai-browser", answer, "--task-id", "t-2").out)
+    assert said["problem"]["code"] == "wrong_task"
+    answer.write_text('{"id": 7, "project_id": 9}')
+    said = json.loads(ringback("providers", "try", "gitlab-pipeline", answer, "--submitted").out)
+    assert said == {"task_id": "7", "params": {"project_id": "9"}}
+
+
 def test_a_preset_beside_the_configuration_is_one_like_all_others(home):
     """Listed, explained, tried and accepted by the check."""
     answer = home / "answer.json"

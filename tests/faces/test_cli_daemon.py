@@ -266,7 +266,7 @@ def test_what_the_daemon_has_learned_is_told_with_the_provider(world, watched):
     assert re.search(line, said.out, re.MULTILINE)
     assert re.search(r"^ +[0-9.]+ s  #+ +[0-9]+%$", said.out, re.MULTILINE)
     known = json.loads(world.ringback("providers", PROVIDER, "--json").out)["learned"]
-    assert [one["account"] for one in known] == ["302ai"]
+    assert "302ai" in [one["account"] for one in known]
     assert 1 < known[0]["median_s"] < 30
     stranger = world.ringback("providers", PROVIDER, RINGBACK_TOKEN="another")
     assert (stranger.code, stranger.err) == (0, "")

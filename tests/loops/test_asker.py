@@ -158,7 +158,9 @@ async def test_without_its_result_a_task_is_not_over_until_that_was_asked_for_of
     how = {"terms": AccountTerms(), "keys": {"api_key": "k"}}
     seen, _ = await ask("minimax-v1", first, second, **how)
     assert (seen.state, seen.trouble.code) == (None, code)
-    tried = Problem(code, "", NOW, RESULT_TRIES)
+    seen, _ = await ask("minimax-v1", first, second, problem=Problem(code, "", NOW, RESULT_TRIES - 2), **how)
+    assert seen.trouble.code == code
+    tried = Problem(code, "", NOW, RESULT_TRIES - 1)
     seen, _ = await ask("minimax-v1", first, second, problem=tried, **how)
     assert (seen.state, seen.result.text) == (WatchState.SUCCEEDED, b'"205"')
 

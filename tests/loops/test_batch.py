@@ -25,7 +25,7 @@ class Tripo:
         self.tasks: dict[str, object] = {}
         self.missed: set[str] = set()
         self.silent_in_lists: set[str] = set()
-        self.instead: list[Answer | Exception] = []
+        self.instead: list[Answer | Exception | None] = []
         self.requests: list[list[str]] = []
 
     async def send(self, ask, **_):
@@ -170,6 +170,18 @@ async def test_a_request_that_fails_is_a_problem_of_all(daemon, tripo, instead, 
     assert [watch.problem.code for watch in after] == [code] * 3
     assert {watch.state for watch in after} == {WatchState.PENDING}
     assert len(tripo.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "not_found"), (400, "rejected")])
+async def test_a_refusal_that_may_be_of_one_of_them_is_no_problem_of_all(daemon, tripo, status, code):
+    """Each is asked about alone, and only the bad one has a problem."""
+    watches = await _register(daemon, "a", "b")
+    tripo.instead = [Answer(status=status, body=b"{}"), None, Answer(status=status, body=b"{}")]
+    await daemon.poll()
+    await daemon.poll()
+    assert tripo.requests == [["a", "b"], ["a"], ["b"]]
+    assert await _state(daemon, watches["a"]) is WatchState.RUNNING
+    assert (await daemon.store.watch(watches["b"].id)).problem.code == code
 
 
 async def test_one_that_cannot_be_kept_hurts_no_other(daemon, tripo, monkeypatch):

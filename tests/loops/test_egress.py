@@ -213,8 +213,8 @@ def test_a_registration_says_what_would_open_it():
         fields.callback_of("http://10.1.2.3:8080/x", None, "w_1", None, egress=Egress())
     assert caught.value.code == "egress_denied"
     assert caught.value.message == (
-        "callback_url: 10.1.2.3 is in 10.0.0.0/8 (private), where callbacks may not go; "
-        'egress.allow = ["10.1.2.3:8080"] would let them'
+        "callback_url: 10.1.2.3 is in 10.0.0.0/8 (private), closed to URLs of callers; "
+        'egress.allow = ["10.1.2.3:8080"] would open it'
     )
     opened = Egress(["10.1.2.3:8080"])
     assert (
@@ -246,7 +246,7 @@ async def test_a_name_that_changes_after_its_check_does_not_connect(listen, out)
     assert error.code == "blocked"
     assert error.message == (
         f"http://moves.example:{listener.port} may not be called: moves.example leads into 127.0.0.0/8 (loopback), "
-        f'where callbacks may not go; egress.allow = ["moves.example:{listener.port}"] would let them'
+        f'closed to URLs of callers; egress.allow = ["moves.example:{listener.port}"] would open it'
     )
     assert listener.accepted == 0
 

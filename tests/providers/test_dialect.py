@@ -120,7 +120,7 @@ def test_a_vendor_that_cannot_say_that_a_task_runs_is_told(preset_with):
         {"http": {"202": "running", "200": "succeeded", "410": "failed"}},
         {"rules": [{"when": "error", "becomes": "failed"}, {"when": "done", "becomes": "succeeded"}],
          "otherwise": "running", "error": {"message": "error.text"}},
-        {"every": "parts[].state", "states": {"busy": "running", "done": "succeeded", "bad": "failed"}},
+        {"every": "parts", "state": "s", "states": {"busy": "running", "done": "succeeded", "bad": "failed"}},
         {"state": "out.s", "json": ["out"], "states": {"1": "running", "20-29": "succeeded", "true": "failed"}},
         {"state": "s", "states": {"busy": "running", "done": "succeeded"}, "problem": {"code": "c", "ok": ["0"],
          "codes": {"9": "failed"}}},
@@ -153,16 +153,19 @@ POST = {"method": "POST", "path": "/jobs"}
     [
         ({"id": "job.id"}, "t-1"),
         ({"id": ["data[0].id", "id"]}, "t-1"),
-        ({"id_header": "x-job"}, "t-1"),
+        ({"id": {"header": "x-job"}}, "t-1"),
+        ({"id": {"header": "location", "match": "/jobs/(.+)$"}}, "t-1"),
+        ({"id": {"at": "name", "match": "([^/]+)$"}}, "t-1"),
     ],
 )
 def test_an_answer_to_a_submission_has_the_id_where_it_is_looked_for(preset_with, submit, task_id):
     preset = preset_with(submit={**POST, **submit})
-    assert _submitted(preset, Dialect(preset, Options()).accepted("t-1", {}, BASE)).task_id == task_id
+    assert _submitted(preset, Dialect(preset, Options()).accepted(task_id, {}, BASE)).task_id == task_id
 
 
 def test_an_id_that_is_a_url_leads_back_here(preset_with):
-    preset = preset_with(base_url=None, ask={"url": "{task_id}"}, submit={**POST, "id_header": "operation-location"})
+    submit = {**POST, "id": {"header": "operation-location"}}
+    preset = preset_with(base_url=None, ask={"url": "{task_id}"}, submit=submit)
     found = _submitted(preset, Dialect(preset, Options()).accepted("t-1", {}, BASE))
     assert found.task_id == f"{BASE}/_poll/acme-video/t-1"
 

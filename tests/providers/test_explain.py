@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,6 +11,7 @@ from ringback.core.model import Answer
 from ringback.providers import described
 from ringback.providers.explain import explain, try_answer
 
+AT = datetime(2026, 1, 2, tzinfo=UTC)
 EVERYTHING = {
     "base_url": "https://{params.region}.acme.example/v1",
     "hosts": ["*.acme.example", "files.acme.example"],
@@ -79,7 +81,7 @@ acme-video: Acme video
 menu      Video / Poll
 begun     POST /jobs/{params.kind} (by you); the answer has the id at job.id, else id
           and token at job.token
-          and model at job.url
+          and model at job.url (the group of /models/(.+)$)
 asked     POST https://{params.region}.acme.example/v1/jobs/{params.model}/query?geo={params.geo} with \
 {"id":"{task_id}","token":"{params.token}"}, x-version: 2
           up to 50 tasks in one request: POST https://{params.region}.acme.example/v1/list with {"ids":"{task_ids}"}
@@ -90,7 +92,10 @@ params    region: where it runs
           model: which model; left out: m-1; equal ids are one task whatever it is; durations are learned for each value
           geo: may be left out
           token: secret: never shown
-state     the word at job.state, else state (in capitals or not): in line is queued, 10-20 is running, done is succeeded
+state     the word at job.state, else state (in capitals or not)
+          queued: in line
+          running: 10-20
+          succeeded: done
           HTTP 202 is running
           HTTP 409 is read like 200
           HTTP 500-599 is failed
@@ -113,7 +118,7 @@ problems  an answer where error is true is an error, with any HTTP status
 then      GET https://{params.region}.acme.example/v1/files/{answer.job.file} once it has succeeded where job.file; \
 the result is at file.url
           HTTP 404, 422-423 to it: the task has failed after all
-limits    asked every 10s; at most 1.5 requests a second; given up after 26h; a result can be had for 1d; \
+limits    asked at most every 10s; at most 1.5 requests a second; given up after 26h; a result can be had for 1d; \
 an answer has at most 512KiB
 callback  webhook in the body
 notes     Slow on Mondays.
@@ -131,7 +136,11 @@ def test_a_small_preset_is_a_short_page(preset_with):
         "acme-video: Acme video\n\n"
         "asked     GET https://api.acme.example/v1/jobs/{task_id}\n"
         "signed    nothing: no credential is needed; the account is acme unless another is named\n"
-        "state     the word at state: waiting is queued, busy is running, done is succeeded, bad is failed\n"
+        "state     the word at state\n"
+        "          queued: waiting\n"
+        "          running: busy\n"
+        "          succeeded: done\n"
+        "          failed: bad\n"
         "          any other word is running, and told as unknown\n"
         "problems  HTTP 401 and 403 are a wrong key, 404 an unknown task, 429 too many requests, 408, 425 and 5xx a"
         " server in trouble\n"
@@ -151,8 +160,10 @@ def test_rules_alone_have_their_label(preset_with):
 
 
 def test_parts_that_each_have_a_word_are_told(preset_with):
-    page = explain(preset_with(read={"every": "parts[].s", "states": {"done": "succeeded"}}))
-    assert "state     all words at parts[].s together: done is succeeded; one that failed fails the task" in page
+    words = {"done": "succeeded", "ok": "succeeded"}
+    page = explain(preset_with(read={"every": "parts", "state": "s", "states": words}))
+    assert "state     the words at s in every part of parts; one that failed fails the task\n" in page
+    assert "\n          succeeded: done, ok\n" in page
 
 
 @pytest.mark.parametrize(
@@ -165,7 +176,7 @@ def test_parts_that_each_have_a_word_are_told(preset_with):
             "asked     POST https://api.acme.example/v1/q with the form id={task_id}&v=1",
         ),
         (
-            {"submit": {"method": "POST", "path": "/", "id_header": "Location"}},
+            {"submit": {"method": "POST", "path": "/", "id": {"header": "Location"}}},
             "begun     POST / (by you); the answer has the id at the header location",
         ),
         (
@@ -205,6 +216,17 @@ def test_the_provider_http_is_explained_too():
 # ---------------------------------------------------------------------- what was tried
 
 
+def test_a_saved_answer_is_shown_with_its_times(preset_with):
+    preset = preset_with(
+        read={"state": "s", "states": {"done": "succeeded"}, "times": {"finished": "at"}}, limits={"results": "1h"}
+    )
+    answer = Answer(status=200, body=b'{"s": "done", "at": 1767225600}', headers={"retry-after": "9"}, at=AT)
+    shown = try_answer(preset, answer, None)
+    assert shown["settled_at"] == "2026-01-01T00:00:00+00:00"
+    assert shown["result_expires_at"] == "2026-01-01T01:00:00+00:00"
+    assert shown["retry_after"] == "9s"
+
+
 def test_a_saved_answer_is_shown_with_every_part(preset_with):
     """Numbers come out as they went in; what is not there is null."""
     preset = preset_with(
@@ -221,14 +243,17 @@ def test_a_saved_answer_is_shown_with_every_part(preset_with):
     def tried(document, status=200):
         return try_answer(preset, Answer(status=status, body=json.dumps(document).encode()), None)
 
+    nothing = dict.fromkeys(
+        ("state", "result", "error", "progress", "details", "problem", "unknown_word", "settled_at",
+         "result_expires_at", "retry_after")
+    )  # fmt: skip
     assert tried({"s": "done", "r": 2**70, "d": 0.1, "v": 3}) == {
+        **nothing,
         "state": "succeeded",
         "result": 2**70,
-        "error": None,
         "progress": {"value": 3, "total": None, "fraction": None, "text": None},
         "details": {"d": 0.1},
-        "problem": None,
     }
-    nothing = {"state": None, "result": None, "error": None, "progress": None, "details": None, "problem": None}
+    assert tried({"s": "new"}) == {**nothing, "state": "running", "unknown_word": "new"}
     assert tried({"s": "bad", "e": "so"}) == {**nothing, "state": "failed", "error": {"code": "bad", "message": "so"}}
     assert tried({"detail": "so"}, 404) == {**nothing, "problem": {"code": "not_found", "message": "so"}}

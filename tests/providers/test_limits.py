@@ -86,6 +86,7 @@ def test_an_unknown_limit_is_told(problems_with):
 # ---------------------------------------------------------------------- params
 
 
+NOWHERE = ": {{params.{}}} stands in neither ask, result, batch nor base_url."
 ASK = {"path": "/{params.a}/{params.b}/{params.c}/{params.d}/{task_id}"}
 PARAMS = {
     "a": {"about": "which"},
@@ -113,8 +114,8 @@ def test_what_is_given_goes_before_the_default(preset_with):
 @pytest.mark.parametrize(
     ("params", "more", "problem"),
     [
-        ({"x": {}}, {}, "params.x: nothing asks with it."),
-        ({"aa": {}}, {}, "params.aa: nothing asks with it. Did you mean 'a'?"),
+        ({"x": {}}, {}, "params.x: nothing asks with it" + NOWHERE.format("x")),
+        ({"aa": {}}, {}, "params.aa: nothing asks with it" + NOWHERE.format("aa") + " Did you mean 'a'?"),
         ({"a": {"abuot": "x"}}, {}, "params.a.abuot: there is no such key. Did you mean 'about'?"),
         ({"a": {"default": 7}}, {}, "params.a.default: expected text, got a whole number"),
         ({"a": {"identity": "no"}}, {}, "params.a.identity: expected true or false, got 'no'"),
@@ -128,10 +129,13 @@ def test_what_is_wrong_with_a_param_is_told(problems_with, params, more, problem
     assert problems_with(ask=ASK, params=params, **more) == [problem]
 
 
-def test_a_param_of_a_submission_may_be_described(preset_with):
-    """Nobody is asked for it, and it can be explained."""
+def test_a_param_of_a_submission_alone_is_none_of_a_registration(preset_with, problems_with):
+    """Nobody is asked for it, so nobody can be told what it is."""
     submit = {"method": "POST", "path": "/{params.model}", "id": "id"}
-    assert preset_with(submit=submit, params={"model": {"about": "the model"}}).about.params == ()
+    assert preset_with(submit=submit).about.params == ()
+    assert problems_with(submit=submit, params={"model": {}}) == [
+        "params.model: nothing asks with it" + NOWHERE.format("model")
+    ]
 
 
 def test_durations_may_be_learned_by_a_param(preset_with):

@@ -131,9 +131,9 @@ def test_what_is_no_expression_is_refused_with_what_was_expected(text):
     [
         ("a[].lenght(@)", "got lenght(). Did you mean 'length'?"),
         ("a[?nosuch(@)]", "got nosuch()."),
-        ("length(a, b)", "gives length() 1 arguments, got 2"),
+        ("length(a, b)", "gives length() 1 argument, got 2"),
         ("contains(a)", "gives contains() 2 arguments, got 1"),
-        ("not_null()", "gives not_null() 1 arguments, got 0"),
+        ("not_null()", "gives not_null() 1 argument, got 0"),
     ],
 )
 def test_a_call_that_can_never_work_is_found_when_the_preset_is_loaded(text, problem):

@@ -71,10 +71,11 @@ def test_no_state_comes_out_of_a_status_that_is_no_success(preset, status, body)
 def test_a_status_nobody_listed_is_running_and_told(preset):
     """Wherever the word stands."""
     read = preset.spec.read
-    place = read.state or read.every
-    if place is None:
+    if read.state is None:
         return
-    document = plant(Sayings(preset).good({}), place.each[0].text, ["brand-new"] if read.every else "brand-new")
+    good, place = Sayings(preset).good({}), read.state.each[0].text
+    part = plant({} if read.every else good, place, "brand-new")
+    document = plant(good, read.every.each[0].text, [part]) if read.every else part
     seen = preset.read(Answer(status=200, body=msgspec.json.encode(document)), "t")
     assert (seen.state, seen.unknown_word) == (WatchState.RUNNING, "brand-new")
 

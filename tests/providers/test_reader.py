@@ -15,7 +15,7 @@ from ringback.providers.reader import MESSAGE_LIMIT, PROGRESS_TEXT_LIMIT, TROUBL
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 STATES = {"waiting": "queued", "busy": "running", "done": "succeeded", "bad": "failed", "gone": "cancelled"}
 WORDS = {"state": "state", "states": STATES}
-PARTS = {"every": "parts[].state", "states": STATES}
+PARTS = {"every": "parts", "state": "state", "states": STATES}
 
 
 def _what(seen):
@@ -142,10 +142,9 @@ def test_a_part_with_a_word_that_is_not_listed_is_running_and_told(preset_with, 
 
 
 def test_a_part_without_a_word_keeps_the_task_from_being_over(preset_with, seen_by):
-    """A task is not done because its last part says nothing: JMESPath's `map` keeps its place, where `[]` drops it."""
-    preset = preset_with(read={"every": "map(&state, parts)", "states": STATES})
-    for part in ({}, {"state": None}, {"state": ""}, {"state": {}}):
-        seen = seen_by(preset, {"parts": [{"state": "done"}, part]})
+    """A task is not done because its last part says nothing."""
+    for part in ({}, {"state": None}, {"state": ""}, {"state": {}}, None, 7, []):
+        seen = seen_by(preset_with(read=PARTS), {"parts": [{"state": "done"}, part]})
         assert (_what(seen), seen.unknown_word) == ("running", None)
 
 
@@ -159,7 +158,7 @@ def test_no_parts_are_no_word(preset_with, seen_by, document):
 
 
 def test_the_word_of_the_part_that_failed_is_the_code(preset_with, seen_by):
-    preset = preset_with(read={"every": "parts", "states": {**STATES, "worse": "failed"}})
+    preset = preset_with(read={"every": "parts", "state": "@", "states": {**STATES, "worse": "failed"}})
     assert seen_by(preset, {"parts": ["done", "worse", "bad"]}).error.code == "worse"
 
 
@@ -369,7 +368,7 @@ def test_where_an_error_mostly_says_what_it_is_is_looked_at_anyway(preset_with, 
 
 @pytest.mark.parametrize(
     ("id", "what"),
-    [("t-1", "succeeded"), ("t-2", "wrong_task"), (None, "succeeded"), ("", "wrong_task"), (7, "wrong_task"),
+    [("t-1", "succeeded"), ("t-2", "wrong_task"), (None, "succeeded"), ("", "succeeded"), (7, "wrong_task"),
      ([], "wrong_task"), ({"id": "t-1"}, "wrong_task")],
 )  # fmt: skip
 def test_an_answer_about_another_task_is_a_problem(preset_with, seen_by, id, what):
@@ -530,7 +529,7 @@ def test_without_a_lifetime_and_a_time_nothing_expires(preset_with, seen_by):
     assert seen_by(limited, {"state": "done"}).result_expires_at is None
 
 
-@pytest.mark.parametrize("result", ["url", 7, True, False, 0, "", [], {"a": [1]}, [None], 10**30])
+@pytest.mark.parametrize("result", ["url", 7, True, False, 0, {"a": [1]}, [None], 10**30])
 def test_a_result_is_kept_as_it_came_when_the_task_is_over(preset_with, seen_by, result):
     preset = preset_with(read={**WORDS, "result": "out"})
     for word in ("done", "bad", "gone"):
@@ -538,6 +537,29 @@ def test_a_result_is_kept_as_it_came_when_the_task_is_over(preset_with, seen_by,
     for word in ("waiting", "busy", "new"):
         assert seen_by(preset, {"state": word, "out": result}).result is None
     assert seen_by(preset, {"state": "done", "out": None}).result is None
+
+
+@pytest.mark.parametrize("result", ["", [], {}])
+def test_an_empty_result_is_one_only_of_what_succeeded(preset_with, seen_by, result):
+    """Else it is nothing: an expression over a list finds an empty list where there is none."""
+    preset = preset_with(read={**WORDS, "result": "out"})
+    assert _json(seen_by(preset, {"state": "done", "out": result}).result) == result
+    assert [seen_by(preset, {"state": word, "out": result}).result for word in ("bad", "gone")] == [None, None]
+
+
+def test_a_body_that_is_no_json_is_a_text_where_the_status_says_it_all(preset_with, seen_by):
+    """Then it may be the reason."""
+    read = {**WORDS, "http": {"424": "failed"}, "error": {"message": "@"}}
+    seen = seen_by(preset_with(read=read), b"no sound was found\n", 424)
+    assert (_what(seen), seen.error.message) == ("failed", "no sound was found")
+    assert seen_by(preset_with(read=read), b"", 424).error.message.endswith("gives no reason")
+
+
+def test_what_says_that_nothing_is_wrong_is_no_complaint(preset_with, seen_by):
+    rules = [{"when": "gone", "becomes": "not_found"}]
+    preset = preset_with(read={**WORDS, "rules": rules, "problem": {"code": "code", "ok": ["0"], "message": "msg"}})
+    assert seen_by(preset, {"code": 0, "gone": True}).trouble.message.startswith("the provider does not know the task")
+    assert seen_by(preset, {"code": 0, "gone": True, "msg": "gone"}).trouble.message == "gone"
 
 
 def test_details_are_kept_under_their_own_names(preset_with, seen_by):

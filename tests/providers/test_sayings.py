@@ -67,7 +67,9 @@ def test_a_value_is_found_where_it_was_planted(expression):
     assert jmespath.search(expression, plant({"kept": {"k": 1}}, expression, "V")) == "V"
 
 
-@pytest.mark.parametrize("expression", ["a[].b", "a[*].b", "a[?c].b", "a.b[].c.d", "[].a"])
+@pytest.mark.parametrize(
+    "expression", ["a[].b", "a[*].b", "a[?c].b", "a.b[].c.d", "[].a", "map(&b.c, a.list)", "values(a)"]
+)
 def test_a_list_of_values_is_found_where_it_was_planted(expression):
     assert jmespath.search(expression, plant({}, expression, ["V", "W"])) == ["V", "W"]
 
@@ -77,10 +79,14 @@ def test_a_list_of_values_is_found_where_it_was_planted(expression):
     [
         "a", "!a", "a.b || c", "a && !b", "a == `0`", "a != 'x'", "`3` > a", "a > `1` && b >= `2`", "!(a.b || c)",
         "length(d[?u]) == `0`", "d[?!u]", "error && !(error.code)", "contains(`[1, 2]`, code)",
-        "starts_with(to_string(s), 'x')",
+        "starts_with(to_string(s), 'x')", "a == `null`", "a != `null`", "`null` == a", "c == 'x'", "a <= `5`",
+        "`5` <= a", "contains(c, 'y')", "contains(list, 'y')", "ends_with(s, '.mp4')", "length(l) > `1`",
+        "!contains(list[].ok, 'y')",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("document", [{}, {"a": 1, "c": "x", "d": [{"u": 1}, {"u": 0}], "error": {"code": 3}}])
+@pytest.mark.parametrize(
+    "document", [{}, {"a": 1, "c": "x", "d": [{"u": 1}, {"u": 0}], "error": {"code": 3}, "list": ["q"]}]
+)
 def test_a_condition_is_made_to_hold_and_not_to_hold(expression, document):
     """However the document is before."""
     for truth in (True, False):

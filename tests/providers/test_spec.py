@@ -47,7 +47,10 @@ def test_a_small_preset_is_enough():
 
 
 STATES = "expected one of queued, running, succeeded, failed, cancelled"
-BAD_PATH = "expected a path that begins with / and has no query; its placeholders are {task_id} and {params.name}"
+BAD_PATH = (
+    "expected a path that begins with / and has no query; its placeholders are {task_id}, {params.name} and (in result)"
+    " {answer.place}, with a + as in {+task_id} where slashes are kept;"
+)
 BAD_BASE = "base_url: expected a base URL such as 'https://api.example.com/v1', without user, query or fragment"
 OVERRIDE = '[[read.rules]]\nof = "queued"\nbecomes = "failed"\n[read.states]'
 TITLE = 'title = "Acme video"'
@@ -68,7 +71,7 @@ KINDS = "expected one of none, bearer, header, query, basic, kling_jwt, tc3, vol
         ('"acme"', '"Acme!"', "vendor: expected the name of an account ([a-z0-9_]+), such as 'acme', got 'Acme!'"),
         ("https://", "ftp://", BAD_BASE),
         ("[ask]", "[aks]\n[ask]", "aks: there is no such key. Did you mean 'ask'?"),
-        ("{task_id}", "{id}", f"ask.path: {BAD_PATH}, got '/projects/{{params.project}}/jobs/{{id}}'"),
+        ("{task_id}", "{id}", f"ask.path: {BAD_PATH} got '/projects/{{params.project}}/jobs/{{id}}'"),
         ("[ask]", '[ask]\nmethod = "PATCH"', "ask.method: expected one of GET, POST, PUT, got 'PATCH'"),
         ('type = "bearer"', "", f"auth.type: {KINDS}"),
         ('"job.state"', "[]", "read.state: expected text, or a list that is not empty"),
@@ -206,10 +209,10 @@ NO_CODE = "read.problem.code: is missing; expected where the code stands"
         ({}, [NO_STATE, NO_SUCCESS]),
         ({"otherwise": "succeeded"}, [NO_STATE]),
         ({"state": "s"}, [NO_WORDS, NO_SUCCESS]),
-        ({"every": "s"}, [NO_WORDS, NO_SUCCESS]),
+        ({"every": "s"}, [NO_STATE, NO_SUCCESS]),
+        ({"every": "s", "rules": [RULE]}, [NO_STATE]),
         ({"states": {"done": "succeeded"}}, [NO_WORDS, NO_STATE]),
         ({"rules": [RULE], "states": {"done": "succeeded"}}, [NO_WORDS]),
-        ({**READ, "every": "t"}, ["read: expected either state or every"]),
         ({"state": "s", "states": {"done": "running"}}, [NO_SUCCESS]),
         ({"rules": [{"when": "x", "becomes": "failed"}], "otherwise": "running"}, [NO_SUCCESS]),
         ({**READ, "problem": {}}, [NO_WHEN]),
@@ -235,7 +238,7 @@ def test_what_the_keys_of_read_cannot_be_together(problems_with, read, problems)
         {"state": "s", "states": {"x": "running"}, "http": {"204": "succeeded"}},
         {"state": "s", "states": {"x": "running"}, "otherwise": "succeeded"},
         {"state": "s", "states": {"x": "running"}, "problem": {"code": "c", "codes": {"7": "succeeded"}}},
-        {"every": "s", "states": {"done": "succeeded"}},
+        {"every": "p", "state": "s", "states": {"done": "succeeded"}},
     ],
 )
 def test_success_may_be_said_in_several_ways(preset_with, read):

@@ -30,12 +30,10 @@ def _answer(document, **headers):
         ({"id": "id"}, _answer({"id": 12.0}), "12"),
         ({"id": ["id", "job.id"]}, _answer({"id": None, "job": {"id": "t-2"}}), "t-2"),
         ({"id": "ids[0]"}, _answer({"ids": ["a", "b"]}), "a"),
-        ({"id_header": "Operation-Location"}, _answer(b"", **{"operation-location": "https://a.example/1"}),
+        ({"id": {"at": "name", "match": "/([^/]+)$"}}, _answer({"name": "projects/fox/jobs/7"}), "7"),
+        ({"id": {"header": "Operation-Location"}}, _answer(b"", **{"operation-location": "https://a.example/1"}),
          "https://a.example/1"),
-        ({"id_header": "location"}, _answer(b"<html>", location="/7"), "/7"),
-        ({"id": "id", "id_header": "x-id"}, _answer({"id": "body"}, **{"x-id": "header"}), "body"),
-        ({"id": "id", "id_header": "x-id"}, _answer({}, **{"x-id": "header"}), "header"),
-        ({"id": "id", "id_header": "x-id"}, _answer(b"", **{"x-id": "header"}), "header"),
+        ({"id": {"header": "location", "match": "/jobs/(.+)$"}}, _answer(b"<html>", location="/jobs/9f/ab"), "9f/ab"),
     ],
 )  # fmt: skip
 def test_the_id_is_taken_out_of_the_body_or_a_header(preset_with, table, answer, task_id):
@@ -57,8 +55,13 @@ def test_the_id_is_taken_out_of_the_body_or_a_header(preset_with, table, answer,
         ({"id": "id"}, _answer({"detail": "x" * 999}), "it says: " + "x" * 199 + "…"),
         ({"id": "id"}, _answer(b""), "no task id: the answer is empty"),
         ({"id": "id"}, _answer(b"<html>\n"), "no task id: the answer is not JSON: <html>"),
-        ({"id_header": "x-id"}, _answer({}), "no task id: the answer has none at the header x-id"),
-        ({"id_header": "x-id"}, _answer({}, **{"x-id": ""}), "no task id: the answer has none at the header x-id"),
+        ({"id": {"header": "X-Id"}}, _answer({}), "no task id: the answer has none at the header x-id"),
+        ({"id": {"header": "x-id"}}, _answer({}, **{"x-id": ""}), "no task id: the answer has none at the header x-id"),
+        (
+            {"id": {"header": "location", "match": "/jobs/(.+)$"}},
+            _answer({}, location="/queue/7"),
+            "no task id: the answer has none at the header location (the group of /jobs/(.+)$)",
+        ),
     ],
 )
 def test_an_answer_without_an_id_is_refused_in_the_vendors_own_words(preset_with, table, answer, sentence):
@@ -84,6 +87,7 @@ def test_a_preset_that_says_nothing_of_submissions_says_so(preset_with):
         ({"a": "x"}, {"x": {"y": 1}}, {}),
         ({"a": ["x", "z"]}, {"x": "", "z": "zed"}, {"a": "zed"}),
         ({"a": {"at": "x"}}, {"x": "1"}, {"a": "1"}),
+        ({"a": {"header": "x-region"}}, {}, {"a": "eu"}),
         ({"a": {"at": ["x", "z"], "match": "-(.)"}}, {"z": "a-b"}, {"a": "b"}),
         ({"a": {"at": "x", "match": "/projects/([^/]+)/"}}, {"x": "https://a.example/projects/p1/jobs/2"}, {"a": "p1"}),
         ({"a": {"at": "x", "match": "^p/([0-9]+)/(.*)$"}}, {"x": "p/12/rest"}, {"a": "12"}),
@@ -96,22 +100,26 @@ def test_a_preset_that_says_nothing_of_submissions_says_so(preset_with):
 def test_what_is_needed_to_ask_about_it_is_remembered(preset_with, remember, document, params):
     """As text; with `match` the first group of it, in the first few thousand characters. What is absent is left out."""
     preset = preset_with(ask=ASK, submit={**PATH, "id": "id", "remember": remember})
-    assert preset.submitted(_answer({"id": "t", **document})) == Submitted("t", params)
+    answer = _answer({"id": "t", **document}, **{"x-region": "eu"})
+    assert preset.submitted(answer) == Submitted("t", params)
 
 
+NOWHERE = ": {{params.{}}} stands in neither ask, result, batch nor base_url."
 PLACE = "expected a regular expression with a group, such as 'jobs/([0-9]+)'"
 
 
 @pytest.mark.parametrize(
     ("submit", "problem"),
     [
-        ({}, "submit.id: is missing; expected where the answer has the task's id"),
-        ({"id": "a."}, "submit.id: expected a JMESPath expression, got 'a.' (something is wrong at character 3)"),
-        ({"id": "i", "id_header": "a b"}, "submit.id_header: expected the name of a header, got 'a b'"),
+        ({}, "submit.id: is missing; expected text, or a table"),
+        ({"id": "a."}, "submit.id.at: expected a JMESPath expression, got 'a.' (something is wrong at character 3)"),
+        ({"id": {"header": "a b"}}, "submit.id.header: expected the name of a header, got 'a b'"),
+        ({"id": {"header": "a", "at": "i"}}, "submit.id: expected either at or header"),
+        ({"id": {"match": "(a)"}}, "submit.id: expected either at or header"),
         ({"id": "i", "remember": {"a": 1}}, "submit.remember.a.at: expected text, got a whole number"),
         ({"id": "i", "remember": {"a": []}}, "submit.remember.a.at: expected text, or a list that is not empty"),
         ({"id": "i", "remember": {"a": ["x", 1]}}, "submit.remember.a.at[1]: expected text, got a whole number"),
-        ({"id": "i", "remember": {"a": {}}}, "submit.remember.a.at: is missing; expected text"),
+        ({"id": "i", "remember": {"a": {}}}, "submit.remember.a: expected either at or header"),
         (
             {"id": "i", "remember": {"a": {"at": "x", "mach": "(a)"}}},
             "submit.remember.a.mach: there is no such key. Did you mean 'match'?",
@@ -125,8 +133,11 @@ PLACE = "expected a regular expression with a group, such as 'jobs/([0-9]+)'"
                 "(missing ), unterminated subpattern at position 0)"
             ),
         ),
-        ({"id": "i", "remember": {"c": "x"}}, "submit.remember.c: no param is called so."),
-        ({"id": "i", "remember": {"aa": "x"}}, "submit.remember.aa: no param is called so. Did you mean 'a'?"),
+        ({"id": "i", "remember": {"c": "x"}}, "submit.remember.c: nothing asks with it" + NOWHERE.format("c")),
+        (
+            {"id": "i", "remember": {"aa": "x"}},
+            "submit.remember.aa: nothing asks with it" + NOWHERE.format("aa") + " Did you mean 'a'?",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_table_is_told_with_its_key(problems_with, submit, problem):

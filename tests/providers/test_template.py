@@ -234,6 +234,11 @@ def test_half_a_surrogate_pair_is_in_no_request(fill):
         fill(_values(HALF))
 
 
+def test_half_a_surrogate_pair_is_no_id_of_many():
+    with pytest.raises(BadInput, match=r"^task_ids holds half a surrogate pair"):
+        BodyTemplate({"ids": "{task_ids}"}).fill(_values(), ["a", HALF])
+
+
 @given(whole_text)
 def test_whatever_fills_a_body_it_is_one_text_of_it(task_id):
     assert BodyTemplate({"a": "{task_id}", "b": "{params.x}"}).fill(_values(task_id, x=task_id or "-")) == {

@@ -174,14 +174,10 @@ def simulate(
 
 def _spoken(named: list[str] | None, config: Path | None) -> list[Preset]:
     """The presets to speak, by id or by file."""
-    from ringback.cli.providers import shelf_of
-    from ringback.providers import spec
-    from ringback.providers.preset import Preset
+    from ringback.cli.providers import preset_of, shelf_of
 
     shelf = shelf_of(config)
-    if named is None:
-        return shelf.presets()
-    return [Preset(spec.load(Path(each))) if each.endswith(".toml") else shelf.get(each) for each in named]
+    return shelf.presets() if named is None else [preset_of(shelf, each) for each in named]
 
 
 async def _simulate(options: Options, port: int, presets: list[Preset]) -> None:
@@ -189,7 +185,7 @@ async def _simulate(options: Options, port: int, presets: list[Preset]) -> None:
 
     async with Simulator(options, presets=presets, port=port) as upstream:
         what = presets[0].about.title if len(presets) == 1 else f"{len(presets)} APIs"
-        vendor = presets[0].about.vendor if len(presets) == 1 else "302ai"
+        vendor = presets[0].about.vendor
         note(
             f"Simulates {what} at {upstream.url}. Ctrl-C ends it. Point a daemon here with "
             f"RINGBACK_ACCOUNTS__{vendor.upper()}__BASE_URL={upstream.url}"

@@ -24,17 +24,18 @@ from ringback.core.errors import PresetError
 
 if TYPE_CHECKING:
     from ringback.providers.base import About
+    from ringback.providers.preset import Preset
     from ringback.providers.shelf import Shelf
     from ringback.web.learned import Learned
 
 app = App(name="providers", version_flags=())
 
-PresetId = Annotated[str, Parameter(help="a preset's id: `ringback providers` lists them")]
+PresetId = Annotated[str, Parameter(help="a preset's id (`ringback providers` lists them), or its file")]
 
 
 @app.default
 def providers(
-    id: Annotated[str | None, Parameter(help="a preset's id: says how that API is asked and read")] = None,
+    id: Annotated[str | None, Parameter(help="a preset's id, or its file: says how that API is asked and read")] = None,
     /,
     *,
     search: Annotated[
@@ -72,6 +73,10 @@ def try_(
     *,
     http_status: Annotated[int | None, Parameter(help="the HTTP status it came with; 200 when nothing says it")] = None,
     header: Annotated[list[str] | None, Parameter(help="K:V, a header it came with; repeatable")] = None,
+    task_id: Annotated[str | None, Parameter(help="the task that it should be about; default: any")] = None,
+    submitted: Annotated[
+        bool, Parameter(help="it is the answer to the submission: print the task's id and what is remembered")
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
     """Read a saved answer as the daemon would, and print what it says.
@@ -79,10 +84,16 @@ def try_(
     Example: `ringback providers try 302ai-browser answer.json`
     """
     from ringback.providers import explain
+    from ringback.scheduler import SteadyClock
 
-    preset = shelf_of(config).get(id)
-    answer = saved.answer(file, http_status, headers(header or ()))
-    print(json.dumps(explain.try_answer(preset, answer, None), ensure_ascii=False, indent=2))
+    preset = preset_of(shelf_of(config), id)
+    answer = saved.answer(file, http_status, headers(header or ()), SteadyClock().now())
+    if submitted:
+        found = preset.submitted(answer)
+        said = {"task_id": found.task_id, "params": found.params}
+    else:
+        said = explain.try_answer(preset, answer, task_id)
+    print(json.dumps(said, ensure_ascii=False, indent=2))
 
 
 @app.command
@@ -114,6 +125,14 @@ def shelf_of(config: Path | None) -> Shelf:
     return shipped(preset_places(config, os.environ))
 
 
+def preset_of(shelf: Shelf, named: str) -> Preset:
+    """A preset by its id, or by its file, which need not be in its place yet. Raises UnknownName, PresetError."""
+    from ringback.providers import spec
+    from ringback.providers.preset import Preset
+
+    return Preset(spec.load(Path(named))) if named.endswith(".toml") else shelf.get(named)
+
+
 def _has(about: About, words: str) -> bool:
     text = " ".join((about.id, about.title, about.vendor, about.menu or "")).casefold()
     return all(word in text for word in words.casefold().split())
@@ -130,14 +149,16 @@ def _one(shelf: Shelf, id: str, daemon: Daemon, *, as_json: bool) -> None:
     import msgspec
 
     from ringback.providers import described, explain
+    from ringback.providers.base import HTTP
     from ringback.web import shapes
 
-    about = shelf.about(id)
-    known = _learned(daemon, id)
+    preset = preset_of(shelf, id) if id != HTTP else None
+    about = preset.about if preset is not None else shelf.about(id)
+    known = _learned(daemon, about.id)
     if as_json:
         shown = shapes.provider_with_laws(about, msgspec.UNSET if known is None else known)
         return raw(msgspec.json.encode(shown))
-    print(described.EXPLAINED if id == described.HTTP else explain.explain(shelf.get(id)))
+    print(explain.explain(preset) if preset is not None else described.EXPLAINED)
     for kind in known or ():
         print()
         learned(kind)

@@ -85,13 +85,21 @@ class Learned(msgspec.Struct, frozen=True):
 class Pace(msgspec.Struct, frozen=True):
     """The limits around a cadence; a watch that asks for a longer interval than `max_interval` gets it.
 
-    With a `grid` every poll waits for the next of its times: what one request can ask about is then due together.
+    `hint` is the shortest gap that the provider likes; a watch that asks for a shorter interval gets that. With a
+    `grid` every poll waits for the next of its times: what one request can ask about is then due together.
     """
 
     cadence: Cadence
     min_interval: timedelta
     max_interval: timedelta
+    hint: timedelta | None = None
     grid: timedelta | None = None
+
+    def least(self, watch: Watch) -> timedelta:
+        """The shortest gap between two polls of a watch."""
+        if self.hint is None:
+            return self.min_interval
+        return max(self.min_interval, min(self.hint, watch.interval or self.hint))
 
 
 def schedule(watch: Watch, pace: Pace, asked: timedelta | None, now: datetime, jitter: float) -> Watch:
@@ -102,11 +110,12 @@ def schedule(watch: Watch, pace: Pace, asked: timedelta | None, now: datetime, j
     """
     if watch.state.final:
         return replace(watch, next_poll_at=None, not_before_at=None)
-    longest = max(pace.max_interval, watch.interval or timedelta())
+    least = pace.least(watch)
+    longest = max(pace.max_interval, watch.interval or timedelta(), least)
     gap = pace.cadence.gap(watch, now)
     if watch.problem is not None:
         gap = min(gap * 2 ** min(watch.problem.count - 1, DOUBLINGS), longest)
-    gap = min(max(gap, pace.min_interval), longest) * (1 - JITTER + 2 * JITTER * jitter)
+    gap = min(max(gap, least), longest) * (1 - JITTER + 2 * JITTER * jitter)
     wait = asked * (1 + JITTER * jitter) if asked is not None else timedelta()
     due = now + max(gap, wait)
     if pace.grid is not None:

@@ -26,6 +26,9 @@ from ringback.core.health import RATE_LIMITED, UNAUTHORIZED
 from ringback.core.lifecycle import NOT_FOUND
 from ringback.core.model import Answer, Observation, Watch
 
+HTTP = "http"
+"""The provider that every watch describes for itself; no preset may be called so."""
+
 UNAVAILABLE = "unavailable"
 """408, 425, 5xx: the server cannot answer just now."""
 

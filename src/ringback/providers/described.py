@@ -20,12 +20,11 @@ from msgspec.structs import replace
 from ringback.core.errors import BadInput, PresetError
 from ringback.providers import documents, spec
 from ringback.providers.auth import Timeless
-from ringback.providers.base import About, Ask
+from ringback.providers.base import HTTP, About, Ask
 from ringback.providers.documents import Unreadable
 from ringback.providers.preset import Preset
 from ringback.providers.template import HeaderName
 
-HTTP = "http"
 DIALECT_AT_MOST = 16 * 1024
 """Bytes of a description."""
 

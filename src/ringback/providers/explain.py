@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -53,6 +54,7 @@ def explain(preset: Preset) -> str:
 def try_answer(preset: Preset, answer: Answer, task_id: str | None) -> dict[str, Any]:
     """What a saved answer says, as `ringback providers try` prints it. Without a task id it may be about any task."""
     seen = preset.read(answer, task_id)
+    wait = seen.trouble.retry_after if seen.trouble is not None else seen.retry_after
     return {
         "state": seen.state.value if seen.state is not None else None,
         "result": _value(seen.result),
@@ -60,6 +62,10 @@ def try_answer(preset: Preset, answer: Answer, task_id: str | None) -> dict[str,
         "progress": _plain(seen.progress),
         "details": _value(seen.details),
         "problem": _problem(seen),
+        "unknown_word": seen.unknown_word,
+        "settled_at": _moment(seen.settled_at),
+        "result_expires_at": _moment(seen.result_expires_at),
+        "retry_after": spelled(wait) if wait is not None else None,
     }
 
 
@@ -67,10 +73,9 @@ def try_answer(preset: Preset, answer: Answer, task_id: str | None) -> dict[str,
 
 
 def _submit(submit: Submit) -> Iterator[Line]:
-    place = submit.id.text if submit.id is not None else f"the header {submit.id_header}"
-    yield "begun", f"{submit.method} {submit.target} (by you); the answer has the id at {place}"
-    for name, found in submit.remember.items():
-        yield "", f"and {name} at {found.at.text}"
+    yield "begun", f"{submit.method} {submit.target} (by you); the answer has the id at {submit.id.text}"
+    for name, place in submit.remember.items():
+        yield "", f"and {name} at {place.text}"
 
 
 def _request(made: Request, base_url: str) -> str:
@@ -112,7 +117,7 @@ def _params(preset: Preset) -> Iterator[Line]:
 def _limits(preset: Preset) -> Iterator[Line]:
     about, limits = preset.about, preset.spec.limits
     told = (
-        ("asked every", spelled(about.interval) if about.interval is not None else None),
+        ("asked at most every", spelled(about.interval) if about.interval is not None else None),
         ("at most", f"{about.rate:g} requests a second" if about.rate is not None else None),
         ("given up after", spelled(about.deadline) if about.deadline is not None else None),
         ("a result can be had for", spelled(limits.results_live) if limits.results_live is not None else None),
@@ -132,13 +137,14 @@ def _read(read: Reading) -> Iterator[Line]:
 
 
 def _states(read: Reading) -> Iterator[str]:
-    """One line a rule."""
-    words = ", ".join(f"{word} is {state}" for word, state in read.states.items())
+    """Where the word is, one line a state, one line a rule."""
     case = " (in capitals or not)" if read.ignore_case else ""
-    if read.state is not None:
-        yield f"the word at {read.state.text}{case}: {words}"
-    if read.every is not None:
-        yield f"all words at {read.every.text} together{case}: {words}; one that failed fails the task"
+    if read.state is not None and read.every is not None:
+        yield f"the words at {read.state.text} in every part of {read.every.text}{case}; one that failed fails the task"
+    elif read.state is not None:
+        yield f"the word at {read.state.text}{case}"
+    for state in dict.fromkeys(read.states.values()):
+        yield f"{state}: {', '.join(word for word, means in read.states.items() if means == state)}"
     for statuses, meaning in read.http.items():
         yield f"HTTP {statuses} {'is read like 200' if meaning == 'body' else f'is {meaning}'}"
     yield from map(_rule, read.rules)
@@ -203,6 +209,10 @@ def _listed(words: Iterable[str]) -> str:
 def _value(document: Document | None) -> Any:
     """Standard JSON here: the numbers that a person compares must come out as they went in."""
     return json.loads(document.text) if document is not None else None
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at is not None else None
 
 
 def _plain(part: msgspec.Struct | None) -> dict[str, Any] | None:

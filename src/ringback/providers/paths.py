@@ -228,7 +228,8 @@ def _check_call(name: str, given: int) -> None:
         raise ValueError(f"expected an expression of JMESPath's functions, got {name}().{nearest(name, known)}")
     wanted = known[name]["signature"]
     if given < len(wanted) or (given > len(wanted) and not wanted[-1].get("variadic")):
-        raise ValueError(f"expected an expression that gives {name}() {len(wanted)} arguments, got {given}")
+        many = f"{len(wanted)} argument{'s' if len(wanted) > 1 else ''}"
+        raise ValueError(f"expected an expression that gives {name}() {many}, got {given}")
 
 
 def _is_false(value: Any) -> bool:

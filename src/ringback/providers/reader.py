@@ -25,7 +25,7 @@ from ringback.providers import documents, status
 from ringback.providers.base import PROVIDER_ERROR, UNREADABLE, WRONG_TASK
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import MISSING, Path
-from ringback.providers.reading import Envelope, Reading, Rule, Steps
+from ringback.providers.reading import RANGE, Envelope, Reading, Rule, Steps
 from ringback.providers.status import STATES
 from ringback.retry_after import retry_after
 
@@ -50,7 +50,6 @@ NO_REASONS = frozenset({"success", "succeed", "succeeded", "ok"})
 BODY = "body"
 """What an HTTP status means whose body is to be read."""
 
-_RANGE = re.compile(r"(-?[0-9]{1,9})-([0-9]{1,9})")
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _NUMBER = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%?\s*")
 
@@ -61,7 +60,7 @@ class Words:
     __slots__ = ("_fold", "_ranges", "_states")
 
     def __init__(self, states: Mapping[str, str], *, ignore_case: bool) -> None:
-        ranges = {word: found for word in states if (found := _RANGE.fullmatch(word))}
+        ranges = {word: found for word in states if (found := RANGE.fullmatch(word))}
         self._fold = ignore_case
         self._ranges = [(int(found[1]), int(found[2]), STATES[states[word]]) for word, found in ranges.items()]
         self._states = {
@@ -143,7 +142,8 @@ class Reader:
         except Unreadable as exc:
             if meaning == BODY:
                 return None, _trouble(UNREADABLE, str(exc))
-            return None, self._meant(meaning, None, answer.status)
+            text = answer.body.decode("utf-8", "replace").strip() or None
+            return text, self._meant(meaning, text, answer.status)
         named = self._named(document)
         if named is not None or meaning != BODY:
             return document, self._meant(named or meaning, document, answer.status, by_code=named is not None)
@@ -170,15 +170,20 @@ class Reader:
             return _trouble(PROVIDER_ERROR, self._complaint(document) or "the provider answered with an error")
         if not self._is_about(document, task_id):
             return _trouble(WRONG_TASK, f"the answer is about another task than '{task_id}'")
+        if reading.state is None:
+            return _Said(None, None)
         if reading.every is not None:
-            return self._together(reading.every.find(document))
-        word = documents.text(reading.state.find(document)) if reading.state is not None else None
+            return self._together(reading.every.find(document), reading.state)
+        word = documents.text(reading.state.find(document))
         known = self._words.state(word) if word is not None else None
         return _Said(word if word or known is not None else None, known)
 
-    def _together(self, found: Any) -> _Said:
-        """One state for all parts: one that failed fails the whole, which succeeds when every part has."""
-        words = [documents.text(part) or "" for part in found] if isinstance(found, list) else []
+    def _together(self, parts: Any, place: Path) -> _Said:
+        """One state for all parts: one that failed fails the whole, which succeeds when every part has.
+
+        A part that has no word yet keeps the whole from being over.
+        """
+        words = [documents.text(place.find(part)) or "" for part in parts] if isinstance(parts, list) else []
         states = [self._words.state(word) for word in words]
         if not words:
             return _Said(None, None)
@@ -193,11 +198,13 @@ class Reader:
         """An answer that names no task is taken as it is: many name none."""
         place = self._reading.task_id
         named = place.find(document) if place is not None else None
-        return named is None or task_id is None or documents.text(named) == task_id
+        return named in (None, "") or task_id is None or documents.text(named) == task_id
 
     def _complaint(self, document: Any) -> str | None:
         """The message of the vendor's envelope, with its code."""
         code, message = self._code(document), self._message(document)
+        if code is not None and self._reading.problem is not None and code in self._reading.problem.ok:
+            code = None  # what says that nothing is wrong is no complaint
         said = f"{message} ({code})" if message and code else message or code or ""
         return documents.line(said, TROUBLE_LIMIT) or None
 
@@ -230,8 +237,14 @@ class Reader:
         return replace(seen, error=self._error(document, said, rule)) if state is WatchState.FAILED else seen
 
     def _speechless(self, body: bytes) -> Trouble:
-        place = self._reading.state or self._reading.every
-        missing = f"has no status word at {place.text}" if place is not None else "fits none of the preset's rules"
+        reading = self._reading
+        missing = (
+            f"has no parts at {reading.every.text}"
+            if reading.every is not None
+            else f"has no status word at {reading.state.text}"
+            if reading.state is not None
+            else "fits none of the preset's rules"
+        )
         return _trouble(UNREADABLE, f"the answer {missing}" + (f": {documents.excerpt(body)}" if body else ""))
 
     def _seen(self, document: Any, state: WatchState, at: datetime | None) -> Observation:
@@ -240,12 +253,18 @@ class Reader:
         finished = _moment(reading.times.finished, document) if state.final else None
         return Observation(
             state=state,
-            result=_document(reading.result, document) if state.final else None,
+            result=self._result(document, state) if state.final else None,
             result_expires_at=self._expires(document, finished or at) if state is WatchState.SUCCEEDED else None,
             progress=_progress(reading.progress, document),
             details=self._details(document),
             settled_at=finished,
         )
+
+    def _result(self, document: Any, state: WatchState) -> Document | None:
+        """What the task has made; of one that did not succeed an empty list is nothing."""
+        value = self._reading.result.find(document) if self._reading.result is not None else None
+        nothing = value is None or (state is not WatchState.SUCCEEDED and value in ("", [], {}))
+        return documents.document(value) if not nothing else None
 
     def _error(self, document: Any, said: _Said, rule: Rule | None) -> Error:
         reasons = self._reading.error
@@ -299,11 +318,6 @@ def _combined(states: list[WatchState]) -> WatchState:
     if all(state is states[0] for state in states):
         return states[0]
     return WatchState.CANCELLED if all(state.final for state in states) else WatchState.RUNNING
-
-
-def _document(path: Path | None, document: Any) -> Document | None:
-    value = path.find(document) if path is not None else None
-    return documents.document(value) if value is not None else None
 
 
 def _progress(steps: Steps, document: Any) -> Progress | None:

@@ -5,10 +5,15 @@ Secret: the keys that describe an answer, and which of them contradict each othe
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from ringback.providers.paths import Field, Path
-from ringback.providers.status import Meaning, StatusRange, TaskState, Verdict
+from ringback.providers.status import STATES, Meaning, StatusRange, TaskState, Verdict
+
+RANGE = re.compile(r"(-?[0-9]{1,9})-([0-9]{1,9})")
+"""A word that stands for every whole number between two."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +72,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The whole table.
 
-    The status word stands at `state`; `every` is instead a list of words, one for each part of the task. `otherwise` is
+    The status word stands at `state`: in the answer, or in each part of the list that is at `every`. `otherwise` is
     what an answer without a word is when no rule holds. `json` names texts that hold JSON. `task_id` is where the
     answer names its task; `details` are kept under their own names.
     """
@@ -98,18 +103,24 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     def contradictions(self) -> list[str]:
         """What its keys cannot be together."""
         found = []
-        if self.state is not None and self.every is not None:
-            found.append("read: expected either state or every")
-        if (self.state is not None or self.every is not None) != bool(self.states):
+        if (self.state is not None) != bool(self.states):
             found.append("read.states: expected the words that stand at state")
-        if self.state is None and self.every is None and not (self.rules or self.http):
+        if self.state is None and (self.every is not None or not (self.rules or self.http)):
             found.append("read.state: is missing; expected where the status word stands, or rules without one")
+        ranges = [given for word in self.states if (given := RANGE.fullmatch(word))]
+        if backward := [given[0] for given in ranges if int(given[1]) > int(given[2])]:
+            found.append(f"read.states.{backward[0]}: expected the smaller number first")
         if "succeeded" not in self.ends:
             found.append("read.states: expected a word that means succeeded")
         if self.problem is not None and self.problem.when is None and not (self.problem.ok or self.problem.codes):
             found.append("read.problem.when: is missing; expected an expression, or ok with the codes of no problem")
         if self.problem is not None and self.problem.code is None and (self.problem.ok or self.problem.codes):
             found.append("read.problem.code: is missing; expected where the code stands")
+        found += [
+            f"read.rules[{place}].code: expected none, because {rule.becomes} is a problem, which has its own code"
+            for place, rule in enumerate(self.rules)
+            if rule.code is not None and rule.becomes not in STATES
+        ]
         names = [field.name for field in self.details]
         if len(set(names)) < len(names):
             found.append("read.details: expected every field to end in another name")

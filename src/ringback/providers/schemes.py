@@ -78,4 +78,6 @@ def _one(raw: object, where: str, problems: list[str]) -> Auth | None:
         problems.append(f"{where}.type: expected one of {', '.join(KINDS)}{got}")
         return None
     made: Auth | None = tables.table(kind, {key: value for key, value in raw.items() if key != "type"}, where, problems)
+    if isinstance(made, Basic) and not made.credentials:
+        problems.append(f"{where}: expected a username or a password")
     return made

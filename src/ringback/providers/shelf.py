@@ -11,7 +11,7 @@ from pathlib import Path
 from ringback.core.errors import PresetError, UnknownName, nearest
 from ringback.core.model import Watch
 from ringback.providers import described, spec
-from ringback.providers.base import About
+from ringback.providers.base import HTTP, About
 from ringback.providers.preset import Preset
 
 CATALOGUE = Path(__file__).parent / "catalogue"
@@ -41,7 +41,7 @@ class Shelf:
 
     def about(self, id: str) -> About:
         """What one provider is. Raises UnknownName, PresetError."""
-        return described.ABOUT if id == described.HTTP else self.get(id).about
+        return described.ABOUT if id == HTTP else self.get(id).about
 
     def abouts(self) -> list[About]:
         """What all are, by vendor and id."""
@@ -49,7 +49,7 @@ class Shelf:
 
     def of(self, watch: Watch) -> Preset:
         """What asks for a watch and reads its answers: its preset, or its own description."""
-        return described.preset(watch.dialect) if watch.provider == described.HTTP else self.get(watch.provider)
+        return described.preset(watch.dialect) if watch.provider == HTTP else self.get(watch.provider)
 
 
 def shipped(extra_paths: Iterable[Path] = ()) -> Shelf:

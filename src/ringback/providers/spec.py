@@ -30,6 +30,7 @@ from ringback.core.errors import PresetError, nearest
 from ringback.providers import schemes, tables
 from ringback.providers.asking import Request
 from ringback.providers.auth import Auth
+from ringback.providers.base import HTTP
 from ringback.providers.batch import Batch
 from ringback.providers.limits import Limits, Param
 from ringback.providers.reading import Reading
@@ -148,6 +149,8 @@ def regions(auth: Auth) -> list[Any]:
 def _contradictions(spec: Spec, id: str | None) -> list[str]:
     """What must hold between the keys."""
     found: list[str] = []
+    if id == HTTP:
+        found.append(f"id: '{HTTP}' is the provider that needs no preset; expected another name, of the file, too")
     if id is not None and spec.id.text != id:
         found.append(f"id: expected '{id}', which is the file's name, got '{spec.id.text}'")
     requests: dict[str, Request | None] = {
@@ -157,10 +160,8 @@ def _contradictions(spec: Spec, id: str | None) -> list[str]:
         if made is not None:
             found += made.contradictions(where)
             found += _strangers(where, made)
-    if "task_id" not in spec.ask.names and spec.ask.url is None:
+    if "task_id" not in spec.ask.names and spec.ask.path is not None:
         found.append("ask: expected {task_id} in its path, query, headers or body")
-    if spec.submit is not None and spec.submit.id is None and spec.submit.id_header is None:
-        found.append("submit.id: is missing; expected where the answer has the task's id")
     if spec.base_url is not None and spec.base_url.names and not spec.hosts:
         found.append("hosts: is missing; expected where the base URL may lead, because a param chooses its host")
     return [*found, *spec.read.contradictions(), *_params(spec)]
@@ -181,13 +182,12 @@ def _strangers(where: str, made: Request) -> list[str]:
 
 def _params(spec: Spec) -> list[str]:
     """Params that are described or remembered are used."""
-    submit = spec.submit
-    submitted = submit.names if submit is not None else ()
-    known = {*spec.needs, *(name.removeprefix(PARAM) for name in submitted if name.startswith(PARAM))}
-    found = [f"params.{name}: nothing asks with it.{nearest(name, known)}" for name in spec.params if name not in known]
-    found += [
-        f"submit.remember.{name}: no param is called so.{nearest(name, spec.needs)}"
-        for name in (submit.remember if submit is not None else ())
+    remember = spec.submit.remember if spec.submit is not None else {}
+    found = [
+        f"{where}.{name}: nothing asks with it: {{params.{name}}} stands in neither ask, result, batch nor base_url."
+        + nearest(name, spec.needs)
+        for where, names in (("params", spec.params), ("submit.remember", remember))
+        for name in names
         if name not in spec.needs
     ]
     if spec.learn_by is not None and spec.learn_by not in spec.needs:

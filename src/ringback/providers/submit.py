@@ -30,7 +30,7 @@ TEXT_AT_MOST = 4096
 class Match:
     """A regular expression whose first group is wanted."""
 
-    __slots__ = ("search",)
+    __slots__ = ("search", "text")
 
     def __init__(self, text: str) -> None:
         """Raises ValueError with a sentence for what is none."""
@@ -41,35 +41,50 @@ class Match:
         if not pattern.groups:
             raise ValueError("expected a regular expression with a group, such as 'jobs/([0-9]+)'")
         self.search = pattern.search
+        self.text = text
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """[submit.remember.NAME]: a param that the answer brings; with `match`, the first group of it in the text there."""
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an answer brings something: at a place of its body or in a header; with `match` its first group there."""
 
-    at: Path
+    at: Path | None = None
+    header: HeaderName | None = None
     match: Match | None = None
 
-    def find(self, document: Any) -> str | None:
-        """The param's value, None where the answer has none."""
-        found = documents.text(self.at.find(document))
-        if found is None or self.match is None:
-            return found
-        group = self.match.search(found[:TEXT_AT_MOST])
+    @property
+    def text(self) -> str:
+        """In words."""
+        place = self.at.text if self.at is not None else f"the header {self.header}"
+        return f"{place} (the group of {self.match.text})" if self.match is not None else place
+
+    def find(self, answer: Answer, document: Any) -> str | None:
+        """What stands there; None where the answer has nothing."""
+        return self.taken(
+            documents.text(self.at.find(document)) if self.at is not None else answer.headers.get(self.header or "")
+        )
+
+    def taken(self, text: str | None) -> str | None:
+        """What of a text is wanted."""
+        if text is None or self.match is None:
+            return text
+        group = self.match.search(text[:TEXT_AT_MOST])
         return group[1] if group is not None else None
 
 
-def remembered(raw: object, where: str, problems: list[str]) -> Remembered | None:
-    """A place, or a table with `at` and `match`."""
-    given = raw if isinstance(raw, Mapping) else {"at": raw}
-    return tables.table(Remembered, given, where, problems)
+def place(raw: object, where: str, problems: list[str]) -> Place | None:
+    """A path of the body, or a table with `at` or `header`, and `match`."""
+    made = tables.table(Place, raw if isinstance(raw, Mapping) else {"at": raw}, where, problems)
+    if made is not None and (made.at is None) == (made.header is None):
+        problems.append(f"{where}: expected either at or header")
+        return None
+    return made
 
 
 class Submit(Request, frozen=True, kw_only=True):
-    """The whole table. The id stands at `id`, or in the header `id_header`."""
+    """The whole table: where the answer has the task's id, and params to remember."""
 
-    id: Path | None = None
-    id_header: HeaderName | None = None
-    remember: dict[str, Annotated[Remembered, remembered]] = msgspec.field(default_factory=dict)
+    id: Annotated[Place, place, "text, or a table"]
+    remember: dict[str, Annotated[Place, place]] = msgspec.field(default_factory=dict)
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -81,19 +96,16 @@ class Submitted(msgspec.Struct, frozen=True):
 
 def read(submit: Submit, answer: Answer) -> Submitted:
     """Take the id out of an answer. Raises BadInput when there is none, with the vendor's own words."""
-    task_id = answer.headers.get(submit.id_header) if submit.id_header is not None else None
     document = None
     try:
         document = documents.parse(answer.body)
     except Unreadable as exc:
-        if task_id is None:
+        if submit.id.at is not None:
             raise BadInput(f"no task id: {exc}", code="no_task_id") from exc
-    if submit.id is not None:
-        task_id = documents.text(submit.id.find(document)) or task_id
+    task_id = submit.id.find(answer, document)
     if not task_id:
-        place = submit.id.text if submit.id is not None else f"the header {submit.id_header}"
         said = documents.message(USUAL_MESSAGES.find(document))
         more = f"; it says: {documents.line(said, 200)}" if said else ""
-        raise BadInput(f"no task id: the answer has none at {place}{more}", code="no_task_id")
-    found = {name: place.find(document) for name, place in submit.remember.items()}
+        raise BadInput(f"no task id: the answer has none at {submit.id.text}{more}", code="no_task_id")
+    found = {name: where.find(answer, document) for name, where in submit.remember.items()}
     return Submitted(task_id, {name: value for name, value in found.items() if value})

@@ -151,6 +151,8 @@ def _key(where: str, key: str) -> str:
 def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(typing.get_args(kind))
+    if typing.get_origin(kind) is typing.Annotated and len(typing.get_args(kind)) > len(("it", "its builder")):
+        return str(typing.get_args(kind)[2])
     if typing.get_origin(kind) is typing.Annotated or (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return "a table"
     return _NAMES.get(typing.get_origin(kind) or kind, "text")

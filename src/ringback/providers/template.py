@@ -124,8 +124,8 @@ class PathTemplate(Template):
         fixed = _PLACEHOLDER.split(text)[::2]
         if not text.startswith("/") or not all(_PATH_TEXT.fullmatch(part) for part in fixed):
             raise ValueError(
-                "expected a path that begins with / and has no query; its placeholders are {task_id} and {params.name},"
-                f" got '{text}'"
+                "expected a path that begins with / and has no query; its placeholders are {task_id}, {params.name} and"
+                f" (in result) {{answer.place}}, with a + as in {{+task_id}} where slashes are kept; got '{text}'"
             )
         if has_dots("x".join(fixed)):
             raise ValueError(f"expected a path without . and .. segments, got '{text}'")
@@ -199,7 +199,10 @@ class UrlTemplate:
     def url(self, values: Values) -> str:
         """The URL. Raises BadInput for what cannot fill it."""
         if self._whole is not None:
-            return self._whole.fill(values, _in_header)
+            url = self._whole.fill(values, _in_header)
+            if not url.lower().startswith(("http://", "https://")):
+                raise BadInput(f"{self.text} is '{url[:100]}', which is no whole URL: nothing can be asked there")
+            return url
         query = self._query.fill(values, lambda name, value: quote(_as_it_is(name, value), safe=""))
         return f"{self._origin}{self._path.path(values)}" + (f"?{query}" if query else "")
 
@@ -318,7 +321,9 @@ def _compiled(tree: Any, names: list[str]) -> Any:
 
 def _filled(tree: Any, values: Values, task_ids: list[str] | None) -> Any:
     if isinstance(tree, Template):
-        return task_ids if tree.text == _ALL_IDS else tree.fill(values, _as_it_is)
+        if tree.text == _ALL_IDS:
+            return [_as_it_is(IDS, id) for id in task_ids or ()]
+        return tree.fill(values, _as_it_is)
     if isinstance(tree, dict):
         return {
             key: _filled(value, values, task_ids)

@@ -130,13 +130,17 @@ def _variable(value: object) -> str:
 
 
 def _suggestion(place: Place, variable: str, known: Sequence[tuple[str, ...]]) -> str:
-    """The nearest key in the same table, or anywhere else; a variable's is spelled as a variable."""
+    """The nearest key in the same table, or anywhere else; a variable's is spelled as a variable.
+
+    Where none is near, all that the table has.
+    """
     beside = {spelled((*place[:-1], name)): _alike(str(place[-1]), name) for name in _beside(place[:-1], known)}
     everywhere = (".".join(key) for key in known if "*" not in key)
     likeness = {key: _alike(spelled(place), key) for key in everywhere} | beside
     best = max(likeness, key=lambda key: likeness[key])
     if likeness[best] < NEAR:
-        return ""
+        names = sorted(_beside(place[:-1], known))
+        return f" Known here: {', '.join(names)}" if len(place) > 1 and names else ""
     if variable:
         rest = variable.removeprefix(PREFIX).split("__")[len(list(_untagged(place))) :]
         best = PREFIX + "__".join([*best.upper().split("."), *rest])

@@ -6,6 +6,7 @@ routes.py. Pure: time and chance come in.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,7 +18,9 @@ from ringback.core.errors import BadInput
 from ringback.providers.asking import Request as Asking
 from ringback.providers.auth import Query
 from ringback.providers.base import Ask
+from ringback.providers.paths import MISSING
 from ringback.providers.preset import Preset
+from ringback.providers.submit import Place
 from ringback.providers.template import ANSWER, PARAM, Values
 from ringback.simulator.planting import plant, satisfy
 from ringback.simulator.routes import Found, own_path
@@ -72,17 +75,17 @@ class Dialect:
         """The answer to a submission."""
         spec = self.preset.spec
         assert spec.submit is not None, "only a preset with [submit] has this route"
+        values = Values(task_id=task_id, params=_params(found))
+        brought = [(spec.submit.id, self._id_or_url(task_id, base_url))]
+        brought += [(place, self._remembered(name, values, base_url)) for name, place in spec.submit.remember.items()]
         document: Any = self.sayings.good({})
         headers: dict[str, str] = {}
-        if spec.submit.id is not None:
-            document = plant(document, spec.submit.id.each[0].text, task_id)
-        if spec.submit.id_header is not None:
-            headers[spec.submit.id_header] = self._id_or_url(task_id, base_url)
-        for name, place in spec.submit.remember.items():
-            if place.at == spec.submit.id:
-                continue
-            value = self._remembered(name, task_id, found, base_url)
-            document = plant(document, place.at.each[0].text, value)
+        for place, value in brought:
+            text = self._holding(place, value, values, base_url)
+            if place.header is not None:
+                headers.setdefault(place.header, text)
+            elif place.at is not None and place.at.find(document) in (None, MISSING):
+                document = plant(document, place.at.each[0].text, text)
         return Reply(body=document, headers=headers)
 
     def problem(self, meaning: str, message: str, status: int) -> Reply:
@@ -145,15 +148,22 @@ class Dialect:
         whole = ask.url is not None and "task_id" in ask.url.names
         return base_url + own_path("poll", self.preset, task_id) if whole else task_id
 
-    def _remembered(self, name: str, task_id: str, found: Found, base_url: str) -> str:
-        """A URL to ask at, a URL that holds what was submitted with, or made-up text."""
+    def _remembered(self, name: str, values: Values, base_url: str) -> str:
+        """A URL to ask at, what was submitted with, or made-up text."""
         ask: Asking = self.preset.spec.ask
         if ask.url is not None and f"{PARAM}{name}" in ask.url.names:
-            return base_url + own_path("poll", self.preset, task_id)
-        params = {key.removeprefix(PARAM): value for key, value in found.items() if key.startswith(PARAM)}
-        if ask.path is not None and name in params:
-            return base_url + ask.path.path(Values(task_id=task_id, params=params))
-        return f"{name}-of-{task_id}"
+            return base_url + own_path("poll", self.preset, values.task_id)
+        return values.params.get(name) or f"{name}-of-{values.task_id}"
+
+    def _holding(self, place: Place, value: str, values: Values, base_url: str) -> str:
+        """A text of which the preset takes this value: the value itself, or where the task is asked about."""
+        ask: Asking = self.preset.spec.ask
+        texts = [value]
+        if ask.path is not None:
+            with contextlib.suppress(BadInput):
+                path = ask.path.path(values)
+                texts += [path, base_url + path]
+        return next((text for text in texts if place.taken(text) == value), value)
 
     # ------------------------------------------------------------------ who may ask
 
@@ -161,6 +171,10 @@ class Dialect:
         """Whether a request carries the credential as the preset's [auth] would have put it there."""
         auth = self.preset.spec.auth
         return any(_carries(kind, request, key) for kind in getattr(auth, "kinds", (auth,)))
+
+
+def _params(found: Found) -> dict[str, str]:
+    return {name.removeprefix(PARAM): str(value) for name, value in found.items() if name.startswith(PARAM)}
 
 
 _INSTEAD = {

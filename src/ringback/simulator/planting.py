@@ -116,6 +116,9 @@ def _call(node: Node, document: Any, value: Any) -> Any:
         names = list(found) if isinstance(found, dict) else []
         names += [f"{SOMETHING}{place}" for place in range(len(names), len(value))]
         return _put(arguments[0], document, dict(zip(names, value, strict=False)))
+    if node["value"] == "map":
+        each, source = arguments
+        return _list({"type": "projection", "children": [source, *each["children"]]}, document, value)
     if node["value"] == "length" and value == 0 and arguments[0]["type"] == "filter_projection":
         source = arguments[0]["children"][0]
         listed = document if isinstance(_get(source, document), list) else _put(source, document, [])
@@ -155,7 +158,9 @@ def _make(node: Node, document: Any, *, truth: bool) -> Any:
         return document
     kind, children = node["type"], node["children"]
     if kind == "not_expression":
-        return _make(children[0], document, truth=not truth)
+        document = _make(children[0], document, truth=not truth)
+        fails = truth and children[0]["type"] == "function_expression" and not _is_true(_get(node, document))
+        return _hold(children[0], document, truth=False) if fails else document
     if kind in ("and_expression", "or_expression"):
         both = truth is (kind == "and_expression")
         document = _make(children[0], document, truth=truth)
@@ -164,10 +169,12 @@ def _make(node: Node, document: Any, *, truth: bool) -> Any:
         items = [_make(children[2], item, truth=False) for item in _get(children[0], document) or []]
         return _put(children[0], document, items)
     special = {"comparator": _compare, "function_expression": _hold}.get(kind)
-    return special(node, document, truth) if special is not None else _put(node, document, SOMETHING if truth else None)
+    if special is not None:
+        return special(node, document, truth=truth)
+    return _put(node, document, SOMETHING if truth else None)
 
 
-def _compare(node: Node, document: Any, truth: bool) -> Any:  # noqa: FBT001 - one of two ways
+def _compare(node: Node, document: Any, *, truth: bool) -> Any:
     """A place against a literal, either way round."""
     left, right = node["children"]
     how, wanted = node["value"], _get(right, document)
@@ -175,15 +182,16 @@ def _compare(node: Node, document: Any, truth: bool) -> Any:  # noqa: FBT001 - o
         left, wanted, how = right, _get(left, document), how.translate(str.maketrans("gl", "lg"))
     step = wanted if isinstance(wanted, int) and not isinstance(wanted, bool) else 0
     holds = {"eq": wanted, "ne": SOMETHING, "gt": step + 1, "gte": wanted, "lt": step - 1, "lte": wanted}
-    fails = {"eq": None, "ne": wanted, "gt": step, "gte": step - 1, "lt": step, "lte": step + 1}
+    other = SOMETHING if wanted is None else None
+    fails = {"eq": other, "ne": wanted, "gt": step, "gte": step - 1, "lt": step, "lte": step + 1}
     return _put(left, document, (holds if truth else fails)[how])
 
 
-def _hold(node: Node, document: Any, truth: bool) -> Any:  # noqa: FBT001
+def _hold(node: Node, document: Any, *, truth: bool) -> Any:
     """A function that says yes: contains, starts_with, ends_with; any other of something, or of nothing."""
     arguments = node["children"]
     if not truth:
-        return _put(arguments[0], document, None)
+        return _put(arguments[0], document, [] if arguments[0]["type"].endswith("projection") else None)
     if node["value"] not in ("contains", "starts_with", "ends_with"):
         return _put(node, document, SOMETHING)
     wanted = _get(arguments[1], document)

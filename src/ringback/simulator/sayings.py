@@ -10,6 +10,7 @@ what is read as something else is not said. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from ringback.simulator.planting import plant, satisfy
 STATES_IN_ORDER = ("queued", "running", "succeeded", "failed", "cancelled")
 UNSUCCESSFUL = "unsuccessful"
 """Finished, but a rule makes it something else than succeeded."""
+
+WHOLE = "@"
 
 Change = Callable[[Any], Any]
 
@@ -63,8 +66,10 @@ class Sayings:
         self._read = preset.spec.read
         self._by_state: dict[str, list[Saying]] = {}
         for saying in self._all():
-            if self._is_read_as_meant(saying):
-                self._by_state.setdefault(saying.state, []).append(saying)
+            ways = (saying, self._past_rules(saying))
+            way = next((way for way in ways if self._is_read_as_meant(way)), None)
+            if way is not None:
+                self._by_state.setdefault(way.state, []).append(way)
 
     def of(self, state: str) -> list[Saying]:
         """Every way to say it; none when the vendor has no word for it."""
@@ -100,8 +105,7 @@ class Sayings:
 
     def _all(self) -> Iterator[Saying]:
         read = self._read
-        place = read.state or read.every
-        words = {} if place is None else {word: _sample(word) for word in read.states}
+        words = {} if read.state is None else {word: _sample(word) for word in read.states}
         for word, sample in words.items():
             yield Saying(read.states[word], 200, word, (self._saying_word(sample),))
         for given, meaning in read.http.items():
@@ -129,16 +133,23 @@ class Sayings:
             (given.statuses[0], ()) for given, meaning in read.http.items() if meaning == (rule.of or meaning) in STATES
         ]
         starts = [(200, ()), *starts] if rule.of is None else starts
-        holds: Change = lambda document: satisfy(document, rule.when.each[0].text)  # noqa: E731 - a value among others
+        holds: Change = partial(satisfy, expression=rule.when.each[0].text)
         if rule.becomes in STATES:
             yield from (Saying(state, status, f"rule {rule.when.text}", (*start, holds)) for status, start in starts)
 
+    def _past_rules(self, saying: Saying) -> Saying:
+        """The same, so that no rule makes something else of it: not all rules hold of an answer that is empty."""
+        others = [rule.when.each[0].text for rule in self._read.rules if saying.what != f"rule {rule.when.text}"]
+        past: list[Change] = [partial(satisfy, expression=text, truth=False) for text in others]
+        return msgspec.structs.replace(saying, changes=(*saying.changes, *past))
+
     def _saying_word(self, word: str) -> Change:
         read = self._read
-        if read.every is not None:
-            return self._planting(read.every, [_typed(word), _typed(word)])
         assert read.state is not None, "a preset with words has a place for them"
-        return self._planting(read.state, _typed(word))
+        if read.every is None:
+            return self._planting(read.state, _typed(word))
+        part = plant({}, read.state.each[0].text, _typed(word))
+        return self._planting(read.every, [part, part])
 
     @staticmethod
     def _planting(path: Path, value: Any) -> Change:
@@ -169,8 +180,12 @@ class Sayings:
         yield from ((Path(text), value) for text, value in told.values.items())
 
     def _with(self, saying: Saying, document: Any, path: Path, value: Any) -> Any:
-        """With a value at the first of the places that leaves the answer what it is meant to be."""
-        planted = (plant(document, each.text, value) for each in path.each)
+        """With a value at the first of the places that leaves the answer what it is meant to be.
+
+        What is the whole document leaves nothing beside it.
+        """
+        places = (each.text for each in path.each if each.text != WHOLE or not document)
+        planted = (plant(document, place, value) for place in places)
         return next((changed for changed in planted if self._means(saying, changed)), document)
 
     def _messages(self, saying: Saying) -> Iterator[Path]:

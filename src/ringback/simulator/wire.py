@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -27,11 +26,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     headers: dict[str, str]
     body: bytes
-
-    @property
-    def segments(self) -> list[str]:
-        """The segments of the path, each decoded by itself."""
-        return [unquote(segment) for segment in self.target.partition("?")[0].split("/")[1:]]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
