@@ -5,6 +5,7 @@ Secret: where keys are, and promise 6: a key goes only to the hosts that its pre
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import re
@@ -22,6 +23,9 @@ LARGEST = 64 * 1024
 """Bytes of a secret file; a key is a few dozen, a certificate a few thousand."""
 
 PORTS = {"http": 80, "https": 443}
+
+HOSTS = 1024
+"""Hosts whose normal spelling is remembered: there are few, and each is looked at in every poll."""
 
 # ---------------------------------------------------------------------- secrets
 
@@ -173,7 +177,7 @@ def origin_of(url: str) -> Origin | None:
     found = _URL.fullmatch(url)
     if found is None or _DOUBTFUL.search(url):
         return None
-    host = _address(found[2][1:-1]) if found[2].startswith("[") else _name(found[2])
+    host = _host(found[2])
     scheme = found[1].lower()
     port = int(found[3]) if found[3] else PORTS[scheme]
     if host is None or not 0 < port < 65536:  # noqa: PLR2004 - the ports there are
@@ -185,6 +189,11 @@ def climbs(url: str) -> bool:
     """Whether the path holds a `.` or `..` segment, plain or percent-encoded: it would ask for something else."""
     path = url.partition("://")[2].partition("?")[0].partition("/")[2]
     return any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(path)))
+
+
+@functools.lru_cache(HOSTS)
+def _host(text: str) -> str | None:
+    return _address(text[1:-1]) if text.startswith("[") else _name(text)
 
 
 def _address(text: str) -> str | None:

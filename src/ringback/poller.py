@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts
+from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts, AccountTerms
 from ringback.core import lifecycle
 from ringback.core.advance import Rules, advance
 from ringback.core.clock import Clock
@@ -24,8 +24,9 @@ from ringback.core.errors import BadInput, Stale, StoreFull, UnknownName
 from ringback.core.health import UNAUTHORIZED
 from ringback.core.model import Answer, Change, Observation, Trouble, Watch, WatchState
 from ringback.credentials import Credentials
-from ringback.outbound import Outbound, OutboundError, Via
-from ringback.providers.base import Ask, Catalogue
+from ringback.outbound import Outbound, OutboundError, Prepared
+from ringback.providers.base import Ask, Catalogue, Provider
+from ringback.recent import Recent
 from ringback.store.base import Reschedule, Store, WatchQuery
 from ringback.telemetry import Telemetry
 from ringback.underway import UnderWay
@@ -46,14 +47,6 @@ class PollTerms(msgspec.Struct, frozen=True):
 
     rules: Rules
     concurrency: int
-
-
-class _Prepared(msgspec.Struct, frozen=True):
-    """A request that may be sent, and how."""
-
-    ask: Ask
-    via: Via
-    body_limit: int
 
 
 class Poller:
@@ -84,6 +77,7 @@ class Poller:
         self._wake = wake
         self._report = report
         self._in_flight = UnderWay()
+        self._recent = Recent()
         self._exhausted: frozenset[str] = frozenset()
         self._full_until: datetime | None = None
 
@@ -161,40 +155,52 @@ class Poller:
 
     async def _ask(self, watch: Watch) -> Answer | Trouble:
         """The provider's answer, or why there is none."""
-        prepared = self._prepared(watch)
-        if isinstance(prepared, Trouble):
-            return prepared
         try:
-            answer = await self._outbound.send(
-                prepared.ask, via=prepared.via, timeout_s=TIMEOUT_S, body_limit=prepared.body_limit
-            )
+            prepared = self._prepared(watch)
+            if isinstance(prepared, Trouble):
+                return prepared
+            limit = self.catalogue.get(watch.provider).about.body_limit
+            answer = await self._outbound.carry(prepared, timeout_s=TIMEOUT_S, body_limit=limit)
         except OutboundError as error:
             return Trouble(error.code, error.message)
         return replace(answer, at=self._clock.now())
 
-    def _prepared(self, watch: Watch) -> _Prepared | Trouble:
+    def _prepared(self, watch: Watch) -> Prepared | Trouble:
         """The request with the account's credential, if that may go there (promise 6)."""
         terms = self._accounts.terms(watch.account)
         if terms is None:
             return Trouble(NO_ACCOUNT, f"account '{watch.account}' is not configured any more: its watches wait for it")
         try:
             provider = self.catalogue.get(watch.provider)
-            base_url = terms.base_url or provider.about.base_url
-            ask = provider.ask(watch.task_id, watch.params, base_url)
+            unsigned = self._unsigned(watch, provider, terms)
         except BadInput as error:
             return Trouble(NO_PROVIDER if isinstance(error, UnknownName) else BAD_PARAMS, error.message)
-        if not self.credentials.may_go(watch.account, ask.url, base_url, provider.about.hosts):
+        if unsigned is None:
             return Trouble(BLOCKED_HOST, f"the key of account '{watch.account}' may not go to this host")
-        with_headers = replace(ask, headers={**terms.headers, **ask.headers})
         try:
-            signed = provider.sign(with_headers, self.credentials.reveal(watch.account), self._clock.now())
+            signed = provider.sign(unsigned, self.credentials.reveal(watch.account), self._clock.now())
         except BadInput as error:
             return Trouble(UNAUTHORIZED, error.message)
-        return _Prepared(signed, terms.via, provider.about.body_limit)
+        known = self._recent.prepared(watch, signed)
+        return known or self._recent.remember(watch, signed, self._outbound.prepare(signed, via=terms.via))
+
+    def _unsigned(self, watch: Watch, provider: Provider, terms: AccountTerms) -> Ask | None:
+        """The request without the credential, made once a watch; None when the credential may not go there."""
+        made_of = (provider, terms, self.credentials, watch.params)
+        known = self._recent.unsigned(watch, made_of)
+        if known is not None:
+            return known
+        base_url = terms.base_url or provider.about.base_url
+        ask = provider.ask(watch.task_id, watch.params, base_url)
+        if not self.credentials.may_go(watch.account, ask.url, base_url, provider.about.hosts):
+            return None
+        return self._recent.begin(watch, made_of, replace(ask, headers={**terms.headers, **ask.headers}))
 
     def _read(self, watch: Watch, answer: Answer | Trouble) -> Observation:
         if isinstance(answer, Trouble):
             return Observation(trouble=answer)
+        if self._recent.same(watch, answer):
+            return lifecycle.as_it_is(watch)
         seen = self.catalogue.get(watch.provider).read(answer, watch.task_id)
         if seen.trouble is not None:
             seen = replace(seen, trouble=self._without_keys(seen.trouble, watch.account))
@@ -226,6 +232,7 @@ class Poller:
             now = self._clock.now()
             after, change = advance(current, seen, self.terms.rules, now, jitter=self._clock.jitter())
             if await self._stored(after, change, came if change is not None or seen.trouble is not None else None):
+                self._remember(after, seen, came)
                 return self._told(current, after, change)
             current = await self._store.watch(watch.id)
         return "unchanged"
@@ -239,6 +246,12 @@ class Poller:
         except Stale:
             return False
         return True
+
+    def _remember(self, after: Watch, seen: Observation, answer: Answer | None) -> None:
+        if after.state.final:
+            self._recent.forget(after)
+        elif seen.trouble is None and answer is not None:
+            self._recent.read(after, seen, answer)
 
     def _told(self, before: Watch, after: Watch, change: Change | None) -> str:
         if after.next_poll_at is not None:

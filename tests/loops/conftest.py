@@ -55,6 +55,12 @@ class Upstream:
     def says(self, task_id: str, *answers: object) -> None:
         self.answers[task_id] = [_answer(answer) for answer in answers]
 
+    def prepare(self, ask, **_):
+        return ask
+
+    async def carry(self, prepared, **more) -> Answer:
+        return await self.send(prepared, **more)
+
     async def send(self, ask, **_) -> Answer:
         task_id = ask.url.rpartition("/")[2]
         self.asked.append(task_id)

@@ -35,6 +35,9 @@ EVENTS_PER_ENTRY = 1000
 """Feed positions are entry number times this, plus the place in the entry."""
 
 
+_forgettable = attrgetter(*FORGETTABLE)
+
+
 class Table:
     """Watches, events, deliveries, attempts, marks, and what is due."""
 
@@ -101,7 +104,7 @@ class Table:
             if known is None or not self.counts(poll):
                 continue
             # Only what may be forgotten is taken over: a poll brings documents again that the store keeps elsewhere.
-            noted = replace(known, **{name: getattr(poll.watch, name) for name in FORGETTABLE})
+            noted = replace(known, **dict(zip(FORGETTABLE, _forgettable(poll.watch), strict=True)))
             self.watches[noted.id] = noted
             self._watch_is_due(noted)
             if poll.answer is not None:
