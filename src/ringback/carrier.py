@@ -19,9 +19,13 @@ import msgspec
 from ringback.connection import Connection, Reply
 from ringback.credentials import PORTS, Origin
 from ringback.dialing import Dialer
+from ringback.slots import Slots
 
 CONNECTIONS = 512
 """Open at a time; who comes then waits."""
+
+LOOK_EVERY_S = 0.05
+"""How late a deadline may be noticed."""
 
 IDLE = 128
 IDLE_S = 15.0
@@ -41,10 +45,11 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 class Transport(Protocol):
     """The seam: whatever carries requests."""
 
-    async def exchange(self, request: Request, limit: int, *, truncate: bool = False) -> Reply:
-        """Send a request and read its answer, at most `limit` bytes of body. Raises httpx.TransportError, TooMuch.
+    async def exchange(self, request: Request, limit: int, until: float, *, truncate: bool = False) -> Reply:
+        """Send a request and read its answer, at most `limit` bytes of body, until a time by the loop's clock.
 
-        With `truncate` a longer body is cut instead. It is not decoded.
+        With `truncate` a longer body is cut instead. It is not decoded. Raises httpx.TransportError, TooMuch,
+        TimeoutError.
         """
 
     async def aclose(self) -> None:
@@ -56,33 +61,43 @@ class Carrier:
 
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
-        self._room = asyncio.Semaphore(CONNECTIONS)
+        self._room = Slots(CONNECTIONS)
         self._idle: dict[Origin, deque[tuple[Connection, float]]] = {}
         self._idle_count = 0
-        self._busy: set[Connection] = set()
+        self._busy: dict[Connection, float] = {}
+        self._look: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def exchange(self, request: Request, limit: int, *, truncate: bool = False) -> Reply:
-        """One request, one answer; or httpx's exceptions, TooMuch, and whatever a guarded look-up raises."""
+    async def exchange(self, request: Request, limit: int, until: float, *, truncate: bool = False) -> Reply:
+        """One request, one answer; or httpx's exceptions, TooMuch, TimeoutError, and what a guarded look-up raises."""
         if self._closed:
             raise httpx.CloseError("the transport is closed")
-        async with self._room:
-            connection = self._take(request.origin) or await self._dialer.dial(request.origin)
-            self._busy.add(connection)
+        if not self._room.take(self):
+            async with asyncio.timeout_at(until):
+                await self._room.wait(self)
+        try:
+            connection = self._take(request.origin)
+            if connection is None:
+                async with asyncio.timeout_at(until):
+                    connection = await self._dialer.dial(request.origin)
+            self._begin(connection, until)
             try:
                 return await connection.exchange(
                     self._spelled(request), limit, truncate=truncate, no_body=request.method == "HEAD"
                 )
             finally:
-                self._busy.discard(connection)
+                del self._busy[connection]
                 self._keep(request.origin, connection)
+        finally:
+            self._room.leave(self)
 
     async def aclose(self) -> None:
         """Close every connection; what is under way breaks off."""
         self._closed = True
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._look):
+            if timer is not None:
+                timer.cancel()
         for connection in (*self._busy, *(one for kept in self._idle.values() for one, _ in kept)):
             connection.close()
         self._idle.clear()
@@ -96,6 +111,21 @@ class Carrier:
             prefix, more = spelled(request.origin).encode(), introduction
         head = b"%b %b%b HTTP/1.1\r\n%b%b\r\n" % (request.method.encode(), prefix, request.path, request.headers, more)
         return head + request.body if request.body else head
+
+    # ------------------------------------------------------------------ busy ones
+
+    def _begin(self, connection: Connection, until: float) -> None:
+        """One timer looks after all: one for each exchange would cost as much as sending it."""
+        self._busy[connection] = until
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._end_the_late)
+
+    def _end_the_late(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in [connection for connection, until in self._busy.items() if until <= now]:
+            connection.expire()
+        self._look = loop.call_later(LOOK_EVERY_S, self._end_the_late) if self._busy else None
 
     # ------------------------------------------------------------------ idle ones
 
@@ -111,7 +141,7 @@ class Carrier:
         return None
 
     def _keep(self, origin: Origin, connection: Connection) -> None:
-        if self._closed or self._idle_count >= IDLE or not connection.is_fit():
+        if self._closed or self._idle_count >= IDLE or not connection.fit:
             connection.close()
             return
         loop = asyncio.get_running_loop()

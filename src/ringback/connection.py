@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = _parser(self._loop)
         self._look = select.poll()
-        self._fit = True
+        self.fit = True
         self._waiter: asyncio.Future[Reply] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._reset()
@@ -100,22 +100,26 @@ class Connection(asyncio.Protocol):
         """Piece by piece, until a server that answers early has heard enough."""
         for start in range(0, len(request), AT_ONCE):
             if waiter.done() or self.transport is None:
-                self._fit = False
+                self.fit = False
                 return
             self.transport.write(request[start : start + AT_ONCE])
             if self._writable is not None:
                 await asyncio.wait((self._writable, waiter), return_when=asyncio.FIRST_COMPLETED)
 
     def is_fit(self) -> bool:
-        """Whether another request may go out: it is open, and nothing lies there unasked, mostly the end.
+        """Whether another request may go out now: nothing lies there unasked, mostly the end.
 
         The loop need not have seen that yet.
         """
-        return self._fit and self.transport is not None and not self._look.poll(0)
+        return self.fit and not self._look.poll(0)
+
+    def expire(self) -> None:
+        """The time is over for what is under way."""
+        self._fail(TimeoutError())
 
     def close(self) -> None:
         """Let go at once."""
-        self._fit = False
+        self.fit = False
         if self.transport is not None:
             self.transport.abort()
             self.transport = None
@@ -130,7 +134,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over. Only a body without a length is whole then, and only when it was closed in order."""
         self.transport = None
-        self._fit = False
+        self.fit = False
         self.resume_writing()
         if self._waiter is None:
             return
@@ -190,7 +194,7 @@ class Connection(asyncio.Protocol):
     def _begin_body(self, message: RawResponseMessage) -> None:
         self._message = message
         if message.should_close and not self._no_body:
-            self._fit = False
+            self.fit = False
         if self._no_body or message.code in _WITHOUT_BODY:
             self._length = 0
         elif message.chunked:
@@ -206,13 +210,13 @@ class Connection(asyncio.Protocol):
             data = self._chunks.fed(data)
         elif self._length is not None and self._size + len(data) > self._length:
             data = data[: self._length - self._size]
-            self._fit = False  # more than was announced: it is in no answer, and nothing after it can be trusted
+            self.fit = False  # more than was announced: it is in no answer, and nothing after it can be trusted
         self._size += len(data)
         self._parts.append(data)
         if self._size > self._limit:
             if not self._truncate:
                 raise TooMuch
-            self._fit = False
+            self.fit = False
             self._finish()
         elif self._size == self._length or (self._chunks is not None and self._chunks.over):
             self._finish()
@@ -222,12 +226,12 @@ class Connection(asyncio.Protocol):
         assert message is not None
         assert waiter is not None
         if self._chunks is not None and self._chunks.excess:
-            self._fit = False
+            self.fit = False
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._waiter = None
         if not waiter.done():
             waiter.set_result(Reply(message.code, message.raw_headers, body[: self._limit]))
-        if not self._fit:
+        if not self.fit:
             self.close()
 
     def _fail(self, ours: Exception, cause: Exception | None = None) -> None:

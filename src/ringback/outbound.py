@@ -163,9 +163,15 @@ class Outbound:
     async def _carry(self, prepared: Prepared, timeout_s: float, body_limit: int, *, truncate: bool) -> Answer:
         request, via = prepared.request, prepared.via
         transport = self._transports.get(via) or self._open(via, request.origin)
+        until = asyncio.get_running_loop().time() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s), self._slots.one_of(request.origin):
-                reply = await transport.exchange(request, body_limit, truncate=truncate)
+            if not self._slots.take(request.origin):
+                async with asyncio.timeout_at(until):
+                    await self._slots.wait(request.origin)
+            try:
+                reply = await transport.exchange(request, body_limit, until, truncate=truncate)
+            finally:
+                self._slots.leave(request.origin)
             return _answer(reply, body_limit, truncate=truncate)
         except TimeoutError as exc:
             raise _error(TIMEOUT, request.origin, f"gave no whole answer within {timeout_s:g} s") from exc
@@ -253,7 +259,7 @@ class _Undecodable(Exception):
 def _answer(reply: Reply, limit: int, *, truncate: bool) -> Answer:
     headers: dict[str, str] = {}
     for raw_name, raw_value in reply.headers:
-        name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
+        name, value = _name(raw_name), _text(raw_value)
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     body = reply.body
     encoding = headers.get("content-encoding", "identity").strip().lower() or "identity"
@@ -262,6 +268,11 @@ def _answer(reply: Reply, limit: int, *, truncate: bool) -> Answer:
         for name in ("content-encoding", "content-length"):
             headers.pop(name, None)
     return Answer(status=reply.status, headers=headers, body=body)
+
+
+@functools.lru_cache(TARGETS)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
 
 
 def _text(raw: bytes) -> str:

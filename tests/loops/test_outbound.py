@@ -803,7 +803,7 @@ async def test_the_transport_is_a_seam():
     opened, closed = [], []
 
     class Carrier:
-        async def exchange(self, request, limit, *, truncate=False):
+        async def exchange(self, request, limit, until, *, truncate=False):
             if request.path == b"/bad":
                 raise httpx.ReadError("foreign words")
             return Reply(200, [], b"carried")
