@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from ringback import instance
+from ringback import eventloop, instance
 from ringback.accounts import Accounts
 from ringback.config import Settings
 from ringback.core.errors import RingbackError, SettingsError
@@ -122,7 +122,7 @@ class App:
                 await self.server.start()
             opened.pop_all()
         self._supervisor.ready(STATUS)
-        self.telemetry.started(listen=self.url, store=self.settings.store.url, pid=os.getpid())
+        self.telemetry.started(listen=self.url, store=self.settings.store.url, pid=os.getpid(), loop=eventloop.name())
 
     async def stop(self) -> None:
         """Finish what is in flight within `shutdown_grace`, then close everything."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta
 import given
 import msgspec
 import pytest
+import uvloop
 
 from ringback.accounts import Accounts, AccountTerms
 from ringback.core.model import Answer, AttemptOutcome
@@ -189,6 +191,15 @@ class Daemon:
         while self.clock.now() < over:
             await do()
             self.clock.turn(step)
+
+
+BOTH_LOOPS = {"test_outbound.py", "test_egress.py"}
+"""What has to hold on Python's own event loop and on uvloop's alike: whatever opens connections."""
+
+
+def pytest_asyncio_loop_factories(item):
+    own = {"asyncio": asyncio.new_event_loop}
+    return own | {"uvloop": uvloop.new_event_loop} if item.path.name in BOTH_LOOPS else own
 
 
 @pytest.fixture
