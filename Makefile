@@ -3,6 +3,7 @@
 #   make demo    see the whole job in one terminal
 #   make test    run the tests
 #   make check   format, lint, types, borders, Dockerfile
+#   make bench   how fast it is, against what one would write instead; QUICK=1 for two minutes instead of fifteen
 #
 # Everything lives in .venv. A stamp there is newer than pyproject.toml when there is nothing to install.
 
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))' 2>/dev/null)
 OFFLINE := echo "make: could not install from the package index: look at pip's message above, then try again." >&2
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.installed
@@ -28,6 +29,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python tests/benchmarks/run.py $(if $(QUICK),--quick) $(if $(WRITE),--write docs/explanation/benchmarks.md)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis dist
