@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from upstream import FINISHED, RUNNING
+from upstream import FINISHED, HEAD, RUNNING
 
 from ringback.core import ids, retry
 from ringback.core.advance import Rules, advance
@@ -59,18 +59,25 @@ def open_watch(number: int, now: datetime, *, task_id: str = "", callback: str =
     )
 
 
+def _answer(watch: Watch, said: dict[str, Any]) -> Answer:
+    """As the upstream gives it."""
+    body = msgspec.json.encode({"task_id": watch.task_id} | said)
+    lines = (HEAD % len(body)).decode().splitlines()[1:-1]
+    return Answer(status=200, headers=dict(line.split(": ", 1) for line in lines), body=body)
+
+
 def _running(watch: Watch, now: datetime) -> tuple[Watch, Change]:
     seen = Observation(state=WatchState.RUNNING, progress=Progress(value=3), details=DETAILS)
     after, change = advance(watch, seen, RULES, now, jitter=0.5)
     assert change is not None
-    return after, replace(change, answer=Answer(status=200, body=msgspec.json.encode(RUNNING)))
+    return after, replace(change, answer=_answer(watch, RUNNING))
 
 
 def _finished(watch: Watch, now: datetime) -> tuple[Watch, Change]:
     seen = Observation(state=WatchState.SUCCEEDED, result=RESULT, details=DETAILS)
     after, change = advance(watch, seen, RULES, now, jitter=0.5)
     assert change is not None
-    return after, replace(change, answer=Answer(status=200, body=msgspec.json.encode(FINISHED)))
+    return after, replace(change, answer=_answer(watch, FINISHED))
 
 
 def _delivered(delivery: Delivery, now: datetime) -> Settlement:

@@ -115,7 +115,7 @@ class ApartStore(MemoryStore):
             try:
                 return await self._in_thread(self._results.whole_answer, watch_id, found)
             except StoreDamaged:
-                if self.table.answers.get(watch_id) is found:
+                if self.table.answers.get(watch_id) == found:
                     raise
         return None
 

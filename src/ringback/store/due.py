@@ -2,8 +2,8 @@
 
 Secret: how the longest due is found among groups of which some may not be handed out just now. Pure.
 
-Each group (an account, a destination) has a heap of (time, number, id); `_heads` orders the groups by their first time.
-Both are lazy: an entry counts only while it still says what `_at` (or `_announced`) says, stale ones are dropped when
+Each group (an account, a destination) has a heap of entries; `_heads` orders the groups by their first time. Both are
+lazy: an entry counts only while it is the one in `_at` (or says what `_announced` says), stale ones are dropped when
 met, and a group whose stale entries outnumber its live ones is built anew.
 """
 
@@ -13,14 +13,15 @@ import heapq
 from collections.abc import Collection, Mapping
 from itertools import count
 
-_Entry = tuple[float, int, str]
+_Entry = tuple[float, int, str, str]
+"""Time, number, id, group: the very same tuple in a heap and in `_at`, while it counts."""
 
 
 class DueHeap:
     """Due times of ids, each in one group. Times are seconds on any one scale."""
 
     def __init__(self) -> None:
-        self._at: dict[str, tuple[float, int, str]] = {}
+        self._at: dict[str, _Entry] = {}
         self._groups: dict[str, list[_Entry]] = {}
         self._live: dict[str, int] = {}
         self._heads: list[tuple[float, str]] = []
@@ -34,14 +35,13 @@ class DueHeap:
     def set(self, id: str, group: str, at: float) -> None:
         """Make an id due at a time, instead of when it was due before."""
         self.remove(id)
-        number = next(self._numbers)
-        self._at[id] = (at, number, group)
+        entry = self._at[id] = (at, next(self._numbers), id, group)
         self._live[group] = self._live.get(group, 0) + 1
         heap = self._groups.setdefault(group, [])
-        heapq.heappush(heap, (at, number, id))
+        heapq.heappush(heap, entry)
         if len(heap) > 64 + 2 * self._live[group]:
             self._rebuild(group)
-        elif heap[0][1] == number:
+        elif heap[0] is entry:
             self._announce(group)
 
     def remove(self, id: str) -> None:
@@ -49,7 +49,7 @@ class DueHeap:
         self._leased.discard(id)
         known = self._at.pop(id, None)
         if known is not None:
-            self._live[known[2]] -= 1
+            self._live[known[3]] -= 1
 
     def claim(
         self, now: float, limit: int, limits: Mapping[str, int], until: float, others: int | None = None
@@ -105,9 +105,8 @@ class DueHeap:
 
     def shift(self, by: float) -> None:
         """Move every due time."""
-        self._at = {id: (at + by, number, group) for id, (at, number, group) in self._at.items()}
         for group in list(self._groups):
-            self._rebuild(group)
+            self._rebuild(group, by)
 
     def _trimmed(self, group: str) -> list[_Entry]:
         heap = self._groups.get(group)
@@ -121,8 +120,7 @@ class DueHeap:
         return heap
 
     def _counts(self, entry: _Entry) -> bool:
-        known = self._at.get(entry[2])
-        return known is not None and known[1] == entry[1]
+        return self._at.get(entry[2]) is entry
 
     def _announce(self, group: str) -> None:
         heap = self._trimmed(group)
@@ -133,8 +131,11 @@ class DueHeap:
                 self._heads = [(at, name) for name, at in self._announced.items()]
                 heapq.heapify(self._heads)
 
-    def _rebuild(self, group: str) -> None:
-        live = [(self._at[entry[2]][0], entry[1], entry[2]) for entry in self._groups[group] if self._counts(entry)]
+    def _rebuild(self, group: str, by: float = 0.0) -> None:
+        live = [entry for entry in self._groups[group] if self._counts(entry)]
+        if by:
+            live = [(at + by, number, id, name) for at, number, id, name in live]
+            self._at.update((entry[2], entry) for entry in live)
         heapq.heapify(live)
         self._groups[group] = live
         self._announce(group)

@@ -20,7 +20,8 @@ from ringback.core import lifecycle, retry
 from ringback.core.advance import FORGETTABLE
 from ringback.core.errors import Stale
 from ringback.core.ids import event_id
-from ringback.core.model import Answer, Attempt, Change, Delivery, DeliveryState, Event, Mark, Watch
+from ringback.core.model import Attempt, Change, Delivery, DeliveryState, Event, Mark, Watch
+from ringback.store.answers import Answers
 from ringback.store.base import Entry, Kept, Owed, Pruned, Reschedule, Settlement, Shifted, Stats
 from ringback.store.due import DueHeap
 from ringback.store.keeping import Keeping
@@ -43,7 +44,7 @@ class Table:
 
     def __init__(self) -> None:
         self.watches: dict[str, Watch] = {}
-        self.answers: dict[str, Answer] = {}
+        self.answers = Answers()
         self.events: dict[str, tuple[int, Event]] = {}
         self.ours: dict[str, None] = {}
         self.deliveries: dict[str, Delivery] = {}
@@ -231,13 +232,8 @@ class Table:
             self.events[place[1].id] = place
             if row.watch is None:
                 self.ours[place[1].id] = None
-        self.attempts.update(row.attempts)
         for delivery in row.deliveries:
-            if delivery.state is DeliveryState.PENDING:
-                self._put_delivery(delivery)
-            else:
-                self.deliveries[delivery.id] = delivery
-                self.owed[delivery.event_id] = (*self.owed.get(delivery.event_id, ()), delivery.id)
+            self._keep_delivery(delivery, row.attempts)
         id = OURSELVES
         if row.watch is not None:
             id = row.watch.id
@@ -250,6 +246,15 @@ class Table:
             self.handles[id, destination] = handle
         for mark in row.marks:
             self.marks[mark.subject] = mark
+
+    def _keep_delivery(self, delivery: Delivery, attempts: Mapping[str, tuple[Attempt, ...]]) -> None:
+        if delivery.id in attempts:
+            self.attempts[delivery.id] = attempts[delivery.id]
+        if delivery.state is DeliveryState.PENDING:
+            self._put_delivery(delivery)
+        else:
+            self.deliveries[delivery.id] = delivery
+            self.owed[delivery.event_id] = (*self.owed.get(delivery.event_id, ()), delivery.id)
 
     # ------------------------------------------------------------------ watches
 
@@ -290,7 +295,7 @@ class Table:
         self._count(watch, -1)
         self.over.pop(id, None)
         self.pending_of.pop(id, None)
-        self.answers.pop(id, None)
+        self.answers.forget(id)
         self.watch_due.remove(id)
         del self.watches[id]
 
