@@ -320,11 +320,16 @@ class Table:
     def _enter_lane(self, delivery: Delivery) -> None:
         lane = self.lanes.setdefault(delivery.lane, [])
         lane.append(delivery.id)
-        lane.sort(key=lambda id: (self.deliveries[id].sequence, self.deliveries[id].created_at))
+        lane.sort(key=self._place_in_lane)
         for id in lane[1:]:
             self.lane_due.remove(id)
         self.pending[delivery.group] += 1
         self.pending_of[delivery.watch_id] += 1
+
+    def _place_in_lane(self, id: str) -> tuple[int, datetime, int]:
+        """What is said about ourselves has no sequence: there the feed says what was first, after a restart too."""
+        delivery = self.deliveries[id]
+        return delivery.sequence, delivery.created_at, self.events[delivery.event_id][0]
 
     def _leave_lane(self, delivery: Delivery) -> None:
         lane = self.lanes[delivery.lane]
