@@ -240,11 +240,17 @@ def _shared(block: bytes) -> bytes:
 
 
 @functools.lru_cache(TARGETS)
+def _one(origin: Origin) -> Origin:
+    """The same origin for all requests that go there."""
+    return origin
+
+
+@functools.lru_cache(TARGETS)
 def _target(url: str) -> tuple[Origin, bytes] | None:
     """Where a URL leads, and what is asked for there."""
     origin = origin_of(url)
     try:
-        return (origin, httpx.URL(url).raw_path) if origin is not None else None
+        return (_one(origin), httpx.URL(url).raw_path) if origin is not None else None
     except httpx.InvalidURL:
         return None
 

@@ -11,14 +11,18 @@ from __future__ import annotations
 from operator import is_
 
 import msgspec
+from msgspec.structs import replace
 
 from ringback.core import lifecycle
 from ringback.core.model import Answer, Observation, Watch
 from ringback.outbound import Prepared
 from ringback.providers.base import Ask
 
-REQUESTS = 30_000
-"""Requests that are remembered, less than a kilobyte each; then the oldest makes room."""
+REQUESTS = 20_000
+"""Requests that are remembered, two thirds of a kilobyte each; then the oldest makes room."""
+
+HEADERS = 1024
+"""Sets of headers that are kept once for all requests that have them: an account's, mostly."""
 
 ANSWERS = 1_000_000
 """Watches of which is remembered what the last answer was: about a hundred bytes each."""
@@ -39,6 +43,7 @@ class Recent:
     def __init__(self) -> None:
         self._requests: dict[str, _Request] = {}
         self._answers: dict[str, int] = {}
+        self._headers: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     # ------------------------------------------------------------------ requests
 
@@ -52,7 +57,7 @@ class Recent:
         self._requests.pop(watch.id, None)
         if len(self._requests) >= REQUESTS:
             del self._requests[next(iter(self._requests))]
-        self._requests[watch.id] = _Request(made_of, unsigned)
+        self._requests[watch.id] = _Request(made_of, self._slim(unsigned))
         return unsigned
 
     def prepared(self, watch: Watch, signed: Ask) -> Prepared | None:
@@ -64,8 +69,14 @@ class Recent:
         """Remember how it goes out when it is signed so."""
         known = self._requests.get(watch.id)
         if known is not None:
-            known.signed, known.prepared = signed, prepared
+            known.signed, known.prepared = self._slim(signed), prepared
         return prepared
+
+    def _slim(self, ask: Ask) -> Ask:
+        """The same request; its headers are those of others, too."""
+        if len(self._headers) >= HEADERS:
+            self._headers.clear()
+        return replace(ask, headers=self._headers.setdefault(tuple(ask.headers.items()), ask.headers))
 
     # ------------------------------------------------------------------ answers
 

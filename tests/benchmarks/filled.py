@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,16 @@ from upstream import FINISHED, HEAD, RUNNING
 from ringback.core import ids, retry
 from ringback.core.advance import Rules, advance
 from ringback.core.cadence import Fixed, Pace
-from ringback.core.document import Document
 from ringback.core.model import (
     Answer,
     AttemptOutcome,
     Callback,
     Change,
     Delivery,
-    Observation,
-    Progress,
     Watch,
-    WatchState,
 )
 from ringback.core.routing import Routes
+from ringback.providers.shelf import shipped
 from ringback.store.base import Settlement
 from ringback.store.journal import JournalStore
 
@@ -37,8 +35,7 @@ AT_ONCE = 500
 HOURS_24 = timedelta(hours=24)
 PACE = Pace(Fixed(timedelta(seconds=5)), timedelta(seconds=1), timedelta(minutes=1))
 RULES = Rules(PACE, Routes({"ci": ("task.*",)}))
-DETAILS = Document.of_text(msgspec.json.encode({name: RUNNING[name] for name in ("current_step", "steps")}))
-RESULT = Document.of_text(msgspec.json.encode(FINISHED["result"]))
+PRESET = shipped().get("302ai-browser")
 
 
 def open_watch(number: int, now: datetime, *, task_id: str = "", callback: str = "") -> Watch:
@@ -66,18 +63,19 @@ def _answer(watch: Watch, said: dict[str, Any]) -> Answer:
     return Answer(status=200, headers=dict(line.split(": ", 1) for line in lines), body=body)
 
 
-def _running(watch: Watch, now: datetime) -> tuple[Watch, Change]:
-    seen = Observation(state=WatchState.RUNNING, progress=Progress(value=3), details=DETAILS)
-    after, change = advance(watch, seen, RULES, now, jitter=0.5)
+def _advanced(watch: Watch, answer: Answer, now: datetime) -> tuple[Watch, Change]:
+    """What the answer makes of the watch, as in a poll."""
+    after, change = advance(watch, PRESET.read(answer, watch.task_id), RULES, now, jitter=0.5)
     assert change is not None
-    return after, replace(change, answer=_answer(watch, RUNNING))
+    return after, replace(change, answer=answer)
+
+
+def _running(watch: Watch, now: datetime) -> tuple[Watch, Change]:
+    return _advanced(watch, _answer(watch, RUNNING), now)
 
 
 def _finished(watch: Watch, now: datetime) -> tuple[Watch, Change]:
-    seen = Observation(state=WatchState.SUCCEEDED, result=RESULT, details=DETAILS)
-    after, change = advance(watch, seen, RULES, now, jitter=0.5)
-    assert change is not None
-    return after, replace(change, answer=_answer(watch, FINISHED))
+    return _advanced(watch, _answer(watch, FINISHED), now)
 
 
 def _delivered(delivery: Delivery, now: datetime) -> Settlement:
@@ -86,11 +84,11 @@ def _delivered(delivery: Delivery, now: datetime) -> Settlement:
     return Settlement(after, retry.attempt_of(delivery, outcome, now))
 
 
-async def _waiting(store: JournalStore, number: int, now: datetime) -> None:
-    """Open, seen running once, its event settled long ago."""
+async def _waiting(store: JournalStore, number: int, now: datetime, *, terse: bool = False) -> None:
+    """Open, seen running once, its event settled long ago. A terse provider says no more than that."""
     watch = open_watch(number, now)
     await store.commit(Change(watch=watch))
-    _, change = _running(watch, now)
+    _, change = _advanced(watch, _answer(watch, {"status": "running"} if terse else RUNNING), now)
     await store.commit(replace(change, deliveries=()))
 
 
@@ -110,13 +108,16 @@ async def _over(store: JournalStore, number: int, now: datetime, *, settled: boo
             await store.settle(_delivered(delivery, now))
 
 
-async def fill(*, directory: str, waiting: int = 0, over: int = 0, owing: int = 0, **_: Any) -> dict[str, float]:
+async def fill(
+    *, directory: str, waiting: int = 0, terse: int = 0, over: int = 0, owing: int = 0, **_: Any
+) -> dict[str, float]:
     """Make a store with so many watches of each kind."""
-    store, now = JournalStore(Path(directory)), datetime.now(UTC)
+    store, now, numbers = JournalStore(Path(directory)), datetime.now(UTC), count()
     await store.open(now)
-    turns = [_waiting(store, number, now) for number in range(waiting)]
-    turns += [_over(store, number, now, settled=True) for number in range(waiting, waiting + over)]
-    turns += [_over(store, number, now, settled=False) for number in range(waiting + over, waiting + over + owing)]
+    turns = [_waiting(store, next(numbers), now) for _ in range(waiting)]
+    turns += [_waiting(store, next(numbers), now, terse=True) for _ in range(terse)]
+    turns += [_over(store, next(numbers), now, settled=True) for _ in range(over)]
+    turns += [_over(store, next(numbers), now, settled=False) for _ in range(owing)]
     for start in range(0, len(turns), AT_ONCE):
         await asyncio.gather(*turns[start : start + AT_ONCE])
     await store.close()

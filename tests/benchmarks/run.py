@@ -137,7 +137,11 @@ class Bench:
     def reopened(self) -> list[report.Row]:
         """A start on a large store."""
         count = 10_000 if self.quick else 100_000
-        kinds = {"open": {"waiting": count}, "over, each with 2 deliveries": {"over": count}}
+        kinds = {
+            "open, of a provider that says little": {"terse": count},
+            "open, each with an answer of 600 bytes": {"waiting": count},
+            "over, each with 2 deliveries": {"over": count},
+        }
         return [
             report.Row(
                 f"{count:,} {name}",

@@ -41,10 +41,13 @@ def test_a_row_keeps_equal_parts_once(fields):
     """Nothing of it is another value afterwards."""
     _, running, final = _history(**fields)
     events = tuple(enumerate((*running.events, *final.events)))
-    row = Kept(watch=final.watch, events=events, deliveries=(*running.deliveries, *final.deliveries))
+    deliveries = (*running.deliveries, *final.deliveries)
+    attempt = Attempt(number=1, at=NOW, outcome=AttemptOutcome.DELIVERED, latency_ms=1.5)
+    row = Kept(watch=final.watch, events=events, deliveries=deliveries, attempts={deliveries[0].id: (attempt,)})
     read = _again(row)
     Sharing().share(read)
     assert read == row
+    assert next(iter(read.attempts)) is read.deliveries[0].id
     for _, event in read.events:
         for name in ("task_id", "provider", "account", "params", "metadata", "registered_at"):
             assert getattr(event.data, name) is getattr(read.watch, name)

@@ -31,6 +31,8 @@ class Sharing:
             for _, event in entry.events:
                 _event(event, entry.watch)
                 self._deliveries(entry.deliveries, event, entry.watch)
+            tried = [delivery.id for delivery in entry.deliveries if delivery.id in entry.attempts]
+            _let(entry, "attempts", {id: entry.attempts[id] for id in tried})
         elif isinstance(entry, Change):
             self._watch(entry.watch, known)
             for event in entry.events:

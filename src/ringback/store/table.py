@@ -232,8 +232,13 @@ class Table:
             self.events[place[1].id] = place
             if row.watch is None:
                 self.ours[place[1].id] = None
+        self.attempts.update(row.attempts)
         for delivery in row.deliveries:
-            self._keep_delivery(delivery, row.attempts)
+            if delivery.state is DeliveryState.PENDING:
+                self._put_delivery(delivery)
+            else:
+                self.deliveries[delivery.id] = delivery
+                self.owed[delivery.event_id] = (*self.owed.get(delivery.event_id, ()), delivery.id)
         id = OURSELVES
         if row.watch is not None:
             id = row.watch.id
@@ -246,15 +251,6 @@ class Table:
             self.handles[id, destination] = handle
         for mark in row.marks:
             self.marks[mark.subject] = mark
-
-    def _keep_delivery(self, delivery: Delivery, attempts: Mapping[str, tuple[Attempt, ...]]) -> None:
-        if delivery.id in attempts:
-            self.attempts[delivery.id] = attempts[delivery.id]
-        if delivery.state is DeliveryState.PENDING:
-            self._put_delivery(delivery)
-        else:
-            self.deliveries[delivery.id] = delivery
-            self.owed[delivery.event_id] = (*self.owed.get(delivery.event_id, ()), delivery.id)
 
     # ------------------------------------------------------------------ watches
 
