@@ -2,9 +2,8 @@
 
     head -> interim answers are passed over -> body: so many bytes, or in chunks, or up to the end -> Reply
 
-Secret: where an answer ends, and whether the connection is fit for another one after it. How the head is read is
-aiohttp's parser's (llhttp); aiohttp's own client is not used: a request through it costs twice the processor time.
-The deadline is the caller's.
+Secret: where an answer ends, and whether the connection is fit for another one after it. There is no client library
+under it: a request through one costs twice the processor time and more. The deadline is the caller's.
 """
 
 from __future__ import annotations
@@ -13,19 +12,15 @@ import asyncio
 import re
 import select
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import NamedTuple, cast
 
 import httpx
-from aiohttp.http import HttpResponseParser, RawResponseMessage
-from aiohttp.http_exceptions import HttpProcessingError
 
 from ringback.chunks import BadChunk, Chunks
+from ringback.head import VERSION, BadHead, Head, read
 
-LINE_LIMIT = 32 * 1024
-HEADERS_LIMIT = 256
-HEAD_LIMIT = 256 * 1024
-"""Bytes of a line of an answer's head, how many lines, and bytes of the whole."""
+HEAD_LIMIT = 64 * 1024
+"""Bytes of an answer's head."""
 
 INTERIM_LIMIT = 32
 """Answers like 100 Continue before the real one."""
@@ -34,8 +29,6 @@ AT_ONCE = 256 * 1024
 """Bytes of a request that go out in one piece; a longer one in several, so that the loop does not stand still."""
 
 _END = re.compile(rb"\n\r?\n")
-_VERSION = b"HTTP/1."
-_WITHOUT_BODY = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Reply(NamedTuple):
@@ -56,7 +49,6 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._parser = _parser(self._loop)
         self._look = select.poll()
         self.fit = True
         self._waiter: asyncio.Future[Reply] | None = None
@@ -64,11 +56,10 @@ class Connection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self._head = b""
-        self._message: RawResponseMessage | None = None
+        self._rest = b""
+        self._head: Head | None = None
         self._length: int | None = None
         self._chunks: Chunks | None = None
-        self._body = b""
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -140,7 +131,7 @@ class Connection(asyncio.Protocol):
             return
         if exc is not None:
             self._fail(httpx.ReadError("the connection broke"), exc)
-        elif self._message is not None and self._length is None and self._chunks is None:
+        elif self._head is not None and self._length is None and self._chunks is None:
             self._finish()
         else:
             self._fail(httpx.RemoteProtocolError("the connection ended before the answer did"))
@@ -161,11 +152,11 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         try:
-            if self._message is None:
-                data = self._read_head(self._head + data if self._head else data)
-            if self._message is not None:
+            if self._head is None:
+                data = self._read_head(self._rest + data if self._rest else data)
+            if self._head is not None:
                 self._read_body(data)
-        except (HttpProcessingError, BadChunk, ValueError) as exc:
+        except (BadHead, BadChunk) as exc:
             self._fail(httpx.RemoteProtocolError("what came is no answer"), exc)
         except TooMuch as exc:
             self._fail(exc)
@@ -179,31 +170,28 @@ class Connection(asyncio.Protocol):
                 data = data.lstrip(b"\r\n")
             end = _END.search(data)
             if end is None:
-                if len(data) > HEAD_LIMIT or not data.startswith(_VERSION[: len(data)]):
-                    raise ValueError
-                self._head = data
+                if len(data) > HEAD_LIMIT or not data.startswith(VERSION[: len(data)]):
+                    raise BadHead
+                self._rest = data
                 return b""
-            messages, _, _ = self._parser.feed_data(data[: end.end()])
-            ((message, _),) = messages
-            data = data[end.end() :]
-            if message.code >= HTTPStatus.OK or message.code == HTTPStatus.SWITCHING_PROTOCOLS:
-                self._begin_body(message)
+            head, data = read(data[: end.end()]), data[end.end() :]
+            if not head.interim:
+                self._begin_body(head)
                 return data
-        raise ValueError
+        raise BadHead
 
-    def _begin_body(self, message: RawResponseMessage) -> None:
-        self._message = message
-        if message.should_close and not self._no_body:
-            self.fit = False
-        if self._no_body or message.code in _WITHOUT_BODY:
+    def _begin_body(self, head: Head) -> None:
+        self._head = head
+        if self._no_body:
             self._length = 0
-        elif message.chunked:
+            return
+        self._length = head.length
+        if not head.stays:
+            self.fit = False
+        if head.chunked:
             self._chunks = Chunks()
-        else:
-            length = message.headers.get("content-length")
-            self._length = int(length) if length is not None else None
-            if self._length is not None and self._length > self._limit and not self._truncate:
-                raise TooMuch
+        elif self._length is not None and self._length > self._limit and not self._truncate:
+            raise TooMuch
 
     def _read_body(self, data: bytes) -> None:
         if self._chunks is not None:
@@ -222,15 +210,15 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def _finish(self) -> None:
-        message, waiter = self._message, self._waiter
-        assert message is not None
+        head, waiter = self._head, self._waiter
+        assert head is not None
         assert waiter is not None
         if self._chunks is not None and self._chunks.excess:
             self.fit = False
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._waiter = None
         if not waiter.done():
-            waiter.set_result(Reply(message.code, message.raw_headers, body[: self._limit]))
+            waiter.set_result(Reply(head.status, head.headers, body[: self._limit]))
         if not self.fit:
             self.close()
 
@@ -240,17 +228,3 @@ class Connection(asyncio.Protocol):
             ours.__cause__ = cause
             waiter.set_exception(ours)
         self.close()
-
-
-def _parser(loop: asyncio.AbstractEventLoop) -> HttpResponseParser:
-    """Reads heads alone. There is no protocol to hold back: bodies are read here."""
-    return HttpResponseParser(
-        None,
-        loop,
-        0,
-        max_line_size=LINE_LIMIT,
-        max_field_size=LINE_LIMIT,
-        max_headers=HEADERS_LIMIT,
-        response_with_body=False,
-        auto_decompress=False,
-    )
