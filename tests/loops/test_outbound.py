@@ -13,11 +13,13 @@ import msgspec
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringback import __version__
 from ringback.connection import Reply
 from ringback.egress import Egress
-from ringback.outbound import CODES, Outbound, OutboundError, Via
+from ringback.outbound import CODES, Outbound, OutboundError, Via, _target
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 SECRET = "tiger-lily"  # in the path, the query, the key and the body of every request that goes wrong
@@ -722,6 +724,15 @@ async def test_a_proxy_that_refuses(outbound, serve):
     assert (await failure(outbound, "https://vendor.example", via=via)).code == "unreachable"
     await proxy.stop()
     assert (await failure(outbound, "https://vendor.example", via=via)).code == "refused"
+
+
+@given(st.text("abz09-_~.%/?=&;:@!é \\", max_size=30))
+@settings(max_examples=300)
+def test_a_path_is_spelled_as_httpx_spells_it(text):
+    """The short way for plain paths leads where the long one does."""
+    url = f"https://vendor.example/{text}"
+    found = _target(url)
+    assert found is None or found[1] == httpx.URL(url).raw_path
 
 
 @pytest.mark.parametrize(
