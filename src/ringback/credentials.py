@@ -160,7 +160,7 @@ class Credentials:
         if keys is None or target is None or climbs(url):
             return False
         named = [f"https://{host}" for host in hosts]
-        return any(target == origin_of(known) for known in (keys.base_url, base_url, *named) if known)
+        return any(target == _origin_of(known) for known in (keys.base_url, base_url, *named) if known)
 
 
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::([0-9]{1,5}))?([/?][^#]*)?", re.IGNORECASE)
@@ -185,9 +185,15 @@ def origin_of(url: str) -> Origin | None:
     return Origin(scheme, host, port)
 
 
+_origin_of = functools.lru_cache(HOSTS)(origin_of)
+"""Of the URLs that are the same for every watch: an account's and a preset's."""
+
+
 def climbs(url: str) -> bool:
     """Whether the path holds a `.` or `..` segment, plain or percent-encoded: it would ask for something else."""
     path = url.partition("://")[2].partition("?")[0].partition("/")[2]
+    if "." not in path and "%" not in path:
+        return False
     return any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(path)))
 
 

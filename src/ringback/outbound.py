@@ -226,23 +226,27 @@ def _request(ask: Ask) -> Request:
     if target is None:
         raise OutboundError("the URL of the request is not one that can be asked", code=PROTOCOL)
     origin, path = target
-    lines = {"host": host_of(origin)} | DEFAULT_HEADERS
-    lines |= {name.lower(): value for name, value in ask.headers.items() if name.lower() not in OURS}
-    if ask.body or ask.method in WITH_BODY:
-        lines["content-length"] = str(len(ask.body or b""))
-    if not all(NAME(name) and VALUE(value) for name, value in lines.items()):
+    body = ask.body or b""
+    length = len(body) if body or ask.method in WITH_BODY else None
+    headers = (_lines if body else _known_lines)(host_of(origin), tuple(ask.headers.items()), length)
+    if headers is None:
         raise _error(PROTOCOL, origin, "cannot be asked: a header holds characters that HTTP does not allow")
-    return Request(ask.method, origin, path, _shared(_block(lines)), ask.body or b"")
+    return Request(ask.method, origin, path, headers, body)
 
 
-def _block(lines: Mapping[str, str]) -> bytes:
+def _lines(host: str, given: tuple[tuple[str, str], ...], length: int | None) -> bytes | None:
+    """The header lines; None when HTTP does not allow one of them."""
+    lines = {"host": host} | DEFAULT_HEADERS
+    lines |= {name.lower(): value for name, value in given if name.lower() not in OURS}
+    if length is not None:
+        lines["content-length"] = str(length)
+    if not all(NAME(name) and VALUE(value) for name, value in lines.items()):
+        return None
     return "".join([f"{name}: {value}\r\n" for name, value in lines.items()]).encode("ascii")
 
 
-@functools.lru_cache(TARGETS)
-def _shared(block: bytes) -> bytes:
-    """The same bytes for all requests that have the same headers: the watches of an account."""
-    return block
+_known_lines = functools.lru_cache(TARGETS)(_lines)
+"""The same bytes for all requests that have the same headers: the watches of an account."""
 
 
 @functools.lru_cache(TARGETS)

@@ -9,6 +9,7 @@ Secret: when what is remembered still holds. Forgetting any of it costs time, ne
 from __future__ import annotations
 
 from operator import is_
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -18,14 +19,17 @@ from ringback.core.model import Answer, Observation, Watch
 from ringback.outbound import Prepared
 from ringback.providers.base import Ask
 
-REQUESTS = 20_000
-"""Requests that are remembered, two thirds of a kilobyte each; then the oldest makes room."""
+REQUESTS = 24_000
+"""Requests that are remembered, two thirds of a kilobyte each."""
 
 HEADERS = 1024
 """Sets of headers that are kept once for all requests that have them: an account's, mostly."""
 
-ANSWERS = 1_000_000
-"""Watches of which is remembered what the last answer was: about a hundred bytes each."""
+ANSWERS = 400_000
+"""Watches of which is remembered what the last answer was, a hundred bytes each."""
+
+
+_Value = TypeVar("_Value")
 
 
 class _Request(msgspec.Struct, gc=False):
@@ -37,12 +41,40 @@ class _Request(msgspec.Struct, gc=False):
     prepared: Prepared | None = None
 
 
+class _Lately(Generic[_Value]):
+    """What was used lately, in two halves: when the newer one is full, the older one goes, whatever is in it."""
+
+    def __init__(self, at_most: int) -> None:
+        self._half = at_most // 2
+        self._newer: dict[str, _Value] = {}
+        self._older: dict[str, _Value] = {}
+
+    def __len__(self) -> int:
+        return len(self._newer) + len(self._older)
+
+    def get(self, id: str) -> _Value | None:
+        found = self._newer.get(id)
+        if found is None and id in self._older:
+            found = self._older.pop(id)
+            self.put(id, found)
+        return found
+
+    def put(self, id: str, value: _Value) -> None:
+        if len(self._newer) >= self._half and id not in self._newer:
+            self._newer, self._older = {}, self._newer
+        self._newer[id] = value
+
+    def forget(self, id: str) -> None:
+        self._newer.pop(id, None)
+        self._older.pop(id, None)
+
+
 class Recent:
     """Of each watch, its request and the digest of its last answer."""
 
     def __init__(self) -> None:
-        self._requests: dict[str, _Request] = {}
-        self._answers: dict[str, int] = {}
+        self._requests: _Lately[_Request] = _Lately(REQUESTS)
+        self._answers: _Lately[int] = _Lately(ANSWERS)
         self._headers: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     # ------------------------------------------------------------------ requests
@@ -54,10 +86,7 @@ class Recent:
 
     def begin(self, watch: Watch, made_of: tuple[object, ...], unsigned: Ask) -> Ask:
         """Remember a request that was just made."""
-        self._requests.pop(watch.id, None)
-        if len(self._requests) >= REQUESTS:
-            del self._requests[next(iter(self._requests))]
-        self._requests[watch.id] = _Request(made_of, self._slim(unsigned))
+        self._requests.put(watch.id, _Request(made_of, self._slim(unsigned)))
         return unsigned
 
     def prepared(self, watch: Watch, signed: Ask) -> Prepared | None:
@@ -92,15 +121,15 @@ class Recent:
         digest = _digest(watch, answer)
         if self._answers.get(watch.id) == digest:
             return
-        if seen != lifecycle.as_it_is(watch):
-            self._answers.pop(watch.id, None)
-        elif watch.id in self._answers or len(self._answers) < ANSWERS:
-            self._answers[watch.id] = digest
+        if seen == lifecycle.as_it_is(watch):
+            self._answers.put(watch.id, digest)
+        else:
+            self._answers.forget(watch.id)
 
     def forget(self, watch: Watch) -> None:
         """It is over."""
-        self._requests.pop(watch.id, None)
-        self._answers.pop(watch.id, None)
+        self._requests.forget(watch.id)
+        self._answers.forget(watch.id)
 
 
 def _digest(watch: Watch, answer: Answer) -> int:
