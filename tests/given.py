@@ -75,3 +75,20 @@ def delivery(of: Event | None = None, destination: str = "builds", **fields: Any
     """A delivery of an event, due now."""
     made = owed(of or event(), [Target(destination, destination)], NOW)[0]
     return msgspec.structs.replace(made, **fields)
+
+
+def shown(task_id: str, status: str, *, step: int = 0, **told: Any) -> Any:
+    """What 302.AI says of a browser task, with every field that it has."""
+    return {
+        "task_id": task_id,
+        "status": status,
+        "result": told.get("result"),
+        "is_successful": told.get("is_successful"),
+        "current_step": step,
+        "steps": [{"step": number, "next_goal": f"Open result {number} and read it"} for number in range(1, step + 1)],
+    }
+
+
+def envelope(code: int, message: str) -> Any:
+    """The 302.AI gateway's own error."""
+    return {"error": {"err_code": code, "message": message, "type": "api_error"}}

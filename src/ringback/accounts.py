@@ -46,6 +46,7 @@ class _Account:
         self.health = Health()
         self.bucket = bucket
         self.in_flight = 0
+        self.at_once = 1
         self.stamp: object = None
         self.told = False
         self.telling = asyncio.Lock()
@@ -88,15 +89,24 @@ class Accounts:
         return self._terms.get(name)
 
     def limits(self, now: datetime) -> dict[str, int]:
-        """How many watches of each account may be claimed. One that rests has no limit: its watches are put off."""
+        """How many watches of each account may be claimed. One that rests has no limit: its watches are put off.
+
+        Where one request asks about several, as many times more; `may_begin` then says how many requests that are.
+        """
         limits: dict[str, int] = {}
         for name, account in self._accounts.items():
             account.bucket = account.bucket.filled(now, account.health.share)
             if account.health.rests_at(now):
                 continue
             most = 1 if account.health.on_trial else self._most
-            limits[name] = account.bucket.allows(max(most - account.in_flight, 0))
+            limits[name] = account.bucket.allows(max(most - account.in_flight, 0)) * account.at_once
         return limits
+
+    def may_begin(self, name: str) -> bool:
+        """Whether one more request of the account may go now, of those whose watches were claimed."""
+        account = self._of(name)
+        most = 1 if account.health.on_trial else self._most
+        return account.at_once == 1 or account.bucket.allows(max(most - account.in_flight, 0)) > 0
 
     def next_turn_at(self, now: datetime) -> datetime | None:
         """When a rate next lets a poll of some account go that has room for it."""
@@ -107,10 +117,11 @@ class Accounts:
         ]
         return min(times, default=None)
 
-    def began(self, name: str) -> None:
-        """A poll of the account is under way."""
+    def began(self, name: str, *, at_once: int) -> None:
+        """A request of the account is under way, of a provider that can be asked about so many tasks at once."""
         account = self._of(name)
         account.in_flight += 1
+        account.at_once = max(account.at_once, at_once)
         account.bucket = account.bucket.taken(1)
 
     def ended(self, name: str) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ringback import eventloop, instance
 from ringback.accounts import Accounts
+from ringback.asker import Asker
 from ringback.config import Settings
 from ringback.core.errors import RingbackError, SettingsError
 from ringback.core.model import Callback, Change
@@ -30,7 +31,6 @@ from ringback.intake import Intake
 from ringback.outbound import Outbound
 from ringback.plan import Plan, callback_sink, callback_via, egress_of, plan, tokens_of
 from ringback.poller import Poller
-from ringback.providers.shelf import shipped
 from ringback.registration import ADMIN
 from ringback.scheduler import Beat, SteadyClock
 from ringback.sinks.base import Sink
@@ -104,8 +104,7 @@ class App:
         async with contextlib.AsyncExitStack() as opened:
             self.outbound = Outbound()
             opened.push_async_callback(self.outbound.aclose)
-            self.catalogue = shipped()
-            agreed = plan(self.settings, self.outbound, self.catalogue)
+            agreed = plan(self.settings, self.outbound)
             self._build(agreed)
             await self.store.open(self.clock.now())
             opened.push_async_callback(self.store.close)
@@ -160,7 +159,7 @@ class App:
         try:
             if self._load is None:
                 raise SettingsError(["there is no configuration to read again"])
-            agreed = plan(self._load(), self.outbound, self.catalogue)
+            agreed = plan(self._load(), self.outbound)
             await self._put_in_force(agreed)
             self.telemetry.reloaded(_needs_restart(self._started_with, agreed.settings))
         except RingbackError as error:
@@ -179,15 +178,14 @@ class App:
         """Every part, with what it works by. Nothing here does I/O."""
         self.beat = Beat(self.clock, self.telemetry, self._on_step)
         self.accounts = Accounts(self.store, self.telemetry, in_flight_at_most=max(agreed.polling.concurrency // 4, 1))
-        self.intake = Intake(
-            self.store, self.catalogue, self.clock.now, terms=agreed.intake, wake=partial(self.beat.wake, "poll")
+        self.intake = Intake(self.store, self.clock.now, terms=agreed.intake, wake=partial(self.beat.wake, "poll"))
+        self.asker = Asker(
+            self.accounts, agreed.catalogue, agreed.credentials, outbound=self.outbound, clock=self.clock
         )
         self.poller = Poller(
             self.store,
             self.accounts,
-            self.catalogue,
-            credentials=agreed.credentials,
-            outbound=self.outbound,
+            self.asker,
             terms=agreed.polling,
             clock=self.clock,
             telemetry=self.telemetry,
@@ -223,7 +221,7 @@ class App:
             intake=self.intake,
             destinations=self.destinations,
             test=self.dispatcher.test,
-            catalogue=self.catalogue,
+            catalogue=lambda: self.asker.catalogue,
             registry=self.telemetry.registry,
             now=self.clock.now,
             tokens=lambda: self._tokens,
@@ -243,7 +241,7 @@ class App:
         self.accounts.agree(agreed.accounts)
         self.intake.terms = agreed.intake
         self.poller.terms = agreed.polling
-        self.poller.credentials = agreed.credentials
+        self.asker.catalogue, self.asker.credentials = agreed.catalogue, agreed.credentials
         self.destinations.agree(agreed.channels, agreed.intake.routes)
 
     def _secrets_for(self, settings: Settings) -> tuple[Callable[[], str], list[Token]]:

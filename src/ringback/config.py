@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_settings import InitSettingsSource
 
 from ringback.core.errors import SettingsError
+from ringback.providers.shelf import places
 from ringback.settings.complaints import PREFIX, keys
 from ringback.settings.destinations import (
     AppriseDestination,
@@ -24,7 +25,7 @@ from ringback.settings.destinations import (
     SlackDestination,
     WebhookDestination,
 )
-from ringback.settings.forms import FromEnvironment, Rate
+from ringback.settings.forms import FromEnvironment, Rate, unpacked
 from ringback.settings.sections import Account, Egress, RouteEntry, Settings, Token, WatchEntry
 
 __all__ = [
@@ -43,10 +44,13 @@ __all__ = [
     "find",
     "keys",
     "load",
+    "preset_places",
 ]
 
 NO_SETTINGS = {"RINGBACK_CONFIG", "RINGBACK_URL", "RINGBACK_TOKEN", "RINGBACK_DEBUG"}
 """Variables that say where and how, not what."""
+
+PATHS_VARIABLE = "RINGBACK_PROVIDERS__PATHS"
 
 SERVICE_LINKS = re.compile(r"RINGBACK(_[A-Z0-9]+)*_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_[0-9]+_[A-Z]+(_[A-Z]+)?)?)")
 """What Kubernetes puts into every pod beside a Service named `ringback`."""
@@ -67,6 +71,17 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     settings = Settings(**how)
     settings._source = source  # noqa: SLF001 - ours
     return settings
+
+
+def preset_places(path: Path | None, environ: Mapping[str, str]) -> list[Path]:
+    """Where a user's own presets are. Nothing else of the configuration is judged: its secrets need not be readable."""
+    source = find(path, environ)
+    written = _of_file(source) if source is not None else {}
+    given = _of_environment({name: value for name, value in environ.items() if name == PATHS_VARIABLE})
+    paths = unpacked((given or written).get("providers", {}).get("paths", ()))
+    if not isinstance(paths, list | tuple) or not all(isinstance(each, str) for each in paths):
+        raise SettingsError(['providers.paths: must be a list, e.g. ["/etc/ringback/presets"]'])
+    return places(source, paths)
 
 
 def find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -117,7 +132,7 @@ def _without_doubles(written: dict[str, Any], given: Mapping[str, Any]) -> dict[
     """A secret that the environment gives in one way replaces the one that the file gives in another."""
 
     def kind(key: str) -> str:
-        return key.removesuffix("_file").removesuffix("s")
+        return key.removesuffix("_file").removesuffix("_command").removesuffix("s")
 
     kinds = {kind(key): key for key, value in given.items() if isinstance(value, str)}
     kept = {key: value for key, value in written.items() if kinds.get(kind(key), key) == key}

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 from urllib.parse import unquote
@@ -66,6 +67,16 @@ class Secret:
         if self._path and (self._stamp is None or self._stamp != self.stamp()):
             self._value, self._stamp = _read(self._path)
         return self._value
+
+    def due(self, now: datetime) -> bool:
+        """Whether it has to be had anew before it is revealed; a value or a file never has."""
+        return False
+
+    async def freshen(self, now: datetime) -> None:
+        """Have it anew, if that is due."""
+
+    def doubt(self, now: datetime) -> None:
+        """It was refused."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and (self._path, self._path or self._value) == (
@@ -149,18 +160,34 @@ class Credentials:
         keys = self._accounts.get(account)
         return None if keys is None else tuple(secret.stamp() for secret in keys.secrets.values())
 
+    async def freshen(self, account: str, now: datetime) -> None:
+        """Run the programs that print the account's tokens, where that is due."""
+        for secret in self._secrets(account):
+            if secret.due(now):
+                await secret.freshen(now)
+
+    def doubt(self, account: str, now: datetime) -> None:
+        """The account's credential was refused: what a program prints may be out of date."""
+        for secret in self._secrets(account):
+            secret.doubt(now)
+
+    def _secrets(self, account: str) -> Iterable[Secret]:
+        keys = self._accounts.get(account)
+        return keys.secrets.values() if keys is not None else ()
+
     def may_go(self, account: str, url: str, base_url: str, hosts: Iterable[str] = ()) -> bool:
         """Whether the account's credential may be added to a request to this finished URL.
 
         Only to the origin of the account's base URL, or of its preset's (`base_url`), or over https to one of the
-        preset's `hosts`. What cannot be read without doubt goes nowhere.
+        preset's `hosts`, in which `*` stands for one label or a part of one. What cannot be read without doubt goes
+        nowhere.
         """
         keys = self._accounts.get(account)
         target = origin_of(url)
         if keys is None or target is None or climbs(url):
             return False
-        named = [f"https://{host}" for host in hosts]
-        return any(target == _origin_of(known) for known in (keys.base_url, base_url, *named) if known)
+        known = (keys.base_url, base_url)
+        return any(target == _origin_of(url) for url in known if url) or any(_is_one_of(target, host) for host in hosts)
 
 
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::([0-9]{1,5}))?([/?][^#]*)?", re.IGNORECASE)
@@ -187,6 +214,13 @@ def origin_of(url: str) -> Origin | None:
 
 _origin_of = functools.lru_cache(HOSTS)(origin_of)
 """Of the URLs that are the same for every watch: an account's and a preset's."""
+
+
+def _is_one_of(target: Origin, host: str) -> bool:
+    """Whether it is this host, over https on its own port."""
+    if (target.scheme, target.port) != ("https", PORTS["https"]):
+        return False
+    return re.fullmatch("[a-z0-9-]+".join(map(re.escape, host.split("*"))), target.host) is not None
 
 
 def climbs(url: str) -> bool:

@@ -11,15 +11,16 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from ringback.core import ids, routing
-from ringback.core.durations import duration
 from ringback.core.errors import BadInput, nearest
 from ringback.core.model import Callback, EventType
 from ringback.credentials import origin_of
+from ringback.durations import duration
 from ringback.egress import Egress
 from ringback.providers.base import About
 from ringback.sinks import signing
 
 TASK_ID_AT_MOST = 1024
+PARAM_AT_MOST = 2048
 URL_AT_MOST = 2048
 METADATA_KEYS = 16
 METADATA_KEY_AT_MOST = 128
@@ -47,15 +48,18 @@ def _good_text(field: str, text: str) -> str:
     return text
 
 
-def params_of(params: dict[str, str], about: About, given: Mapping[str, str]) -> dict[str, str]:
+def params_of(params: Mapping[str, str], about: About, given: Mapping[str, str]) -> dict[str, str]:
     """The params the preset needs, those of the account filling in. Raises BadInput for a missing or unknown one."""
-    for name in given:
+    for name, value in given.items():
         if name not in about.params:
-            raise BadInput(f"params.{name}: {about.id} has no such param.{nearest(name, about.params)}")
-    missing = [name for name in about.params if not params.get(name)]
+            raise BadInput(f"params.{name[:80]}: {about.id} has no such param.{nearest(name[:80], about.params)}")
+        if len(value) > PARAM_AT_MOST:
+            raise BadInput(f"params.{name}: has {len(value)} characters; at most {PARAM_AT_MOST} are taken")
+    params = {**about.defaults, **params}
+    missing = [name for name in about.params if not params.get(name) and name not in about.defaults]
     if missing:
         raise BadInput(f"params.{missing[0]}: {about.id} needs it", code="missing_param")
-    return {name: _good_text(f"params.{name}", params[name]) for name in about.params}
+    return {name: _good_text(f"params.{name}", params[name]) for name in about.params if params.get(name)}
 
 
 def events_of(globs: list[str] | None) -> tuple[str, ...] | None:

@@ -28,7 +28,7 @@ from ringback.core.model import (
 )
 from ringback.core.routing import Routes, Target
 from ringback.fields import CALLBACKS, metadata_of
-from ringback.providers.base import Catalogue
+from ringback.providers import described
 from ringback.registration import ADMIN, Caller, Draft, Registration, Terms, draft
 from ringback.store.base import DeliveryQuery, Reschedule, Store
 
@@ -49,23 +49,27 @@ class Registered(msgspec.Struct, frozen=True):
 class Intake:
     """Registers, abandons and hastens watches."""
 
-    def __init__(
-        self, store: Store, catalogue: Catalogue, now: Callable[[], datetime], *, terms: Terms, wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: Store, now: Callable[[], datetime], *, terms: Terms, wake: Callable[[], None]) -> None:
         self.terms = terms
         self._store = store
-        self._catalogue = catalogue
         self._now = now
         self._wake = wake
 
     async def register(self, asked: Registration, caller: Caller = ADMIN) -> Registered:
         """Judge what is asked, and follow it. Raises BadInput, Forbidden, StoreError."""
-        wanted = draft(asked, caller, self.terms, self._catalogue)
-        if wanted.callback is not None and self.terms.egress is not None:
-            why = await self.terms.egress.examine(wanted.callback.url)
-            if why is not None:
-                raise BadInput(f"callback_url: {why}", code="egress_denied")
+        wanted = draft(asked, caller, self.terms)
+        if wanted.callback is not None:
+            await self._examine("callback_url", wanted.callback.url)
+        if wanted.dialect:
+            ask = described.preset(wanted.dialect).ask(wanted.task_id, {}, "")
+            await self._examine("ask.url", ask.url)
         return await self.follow(wanted)
+
+    async def _examine(self, field: str, url: str) -> None:
+        """Refuse a URL of the caller's that leads where none of those may."""
+        why = await self.terms.egress.examine(url) if self.terms.egress is not None else None
+        if why is not None:
+            raise BadInput(f"{field}: {why}", code="egress_denied")
 
     async def follow(self, wanted: Draft, *, standing: bool = False) -> Registered:
         """Follow a task, or join its watch. Raises BadInput when it takes no more, StoreError.
@@ -198,6 +202,9 @@ def _new(wanted: Draft, now: datetime) -> Watch:
         account=wanted.account,
         task_id=wanted.task_id,
         params=wanted.params,
+        secrets=wanted.secrets,
+        dialect=wanted.dialect,
+        key=wanted.key,
         metadata=wanted.metadata,
         to=wanted.to,
         events=wanted.events,
@@ -219,6 +226,8 @@ def _joined(watch: Watch, wanted: Draft, now: datetime, *, standing: bool = Fals
         events=_events(watch, wanted),
         metadata=metadata_of({**watch.metadata, **wanted.metadata}),
         interval=wanted.interval or watch.interval,
+        secrets=wanted.secrets or watch.secrets,
+        dialect=wanted.dialect or watch.dialect,
     )
     if standing:
         pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -24,7 +25,7 @@ from ringback.config import (
 )
 from ringback.core.advance import Rules
 from ringback.core.cadence import Fixed, Pace
-from ringback.core.errors import BadInput, RingbackError, SettingsError
+from ringback.core.errors import BadInput, PresetError, RingbackError, SettingsError
 from ringback.core.model import Callback
 from ringback.core.retry import Policy
 from ringback.core.routing import ABOUT_OURSELVES, FINAL_EVENTS, STATE_EVENTS, Route, Routes
@@ -33,7 +34,8 @@ from ringback.destinations import Channel
 from ringback.egress import Egress
 from ringback.outbound import DIRECT, Outbound, Via
 from ringback.poller import PollTerms
-from ringback.providers.base import Catalogue
+from ringback.providers import spec
+from ringback.providers.shelf import Shelf, files_of, places, shipped
 from ringback.registration import ADMIN, Caller, Draft, Registration, Terms, draft
 from ringback.sinks.base import Sink
 from ringback.sinks.webhook import WebhookSink
@@ -55,19 +57,22 @@ class Plan(msgspec.Struct, frozen=True):
     settings: Settings
     intake: Terms
     polling: PollTerms
+    catalogue: Shelf
     accounts: Mapping[str, AccountTerms]
     credentials: Credentials
     channels: Mapping[str, Channel]
     watches: tuple[Draft, ...]
 
 
-def plan(settings: Settings, outbound: Outbound, catalogue: Catalogue) -> Plan:
+def plan(settings: Settings, outbound: Outbound) -> Plan:
     """Everything at once. Raises SettingsError with every problem that only shows here, like a watch's provider."""
     problems: list[str] = []
+    catalogue = catalogue_of(settings, problems)
     polling = settings.polling
     routes = routes_of(settings)
     pace = Pace(Fixed(polling.interval), polling.min_interval, polling.max_interval)
     terms = Terms(
+        catalogue=catalogue,
         accounts={name: account.vendor or name for name, account in settings.accounts.items()},
         params={name: account.params for name, account in settings.accounts.items()},
         routes=routes,
@@ -78,13 +83,16 @@ def plan(settings: Settings, outbound: Outbound, catalogue: Catalogue) -> Plan:
     agreed = Plan(
         settings=settings,
         intake=terms,
-        polling=PollTerms(Rules(pace, routes, polling.stalled_after), polling.concurrency),
-        accounts={name: _account(account) for name, account in settings.accounts.items()},
+        polling=PollTerms(
+            Rules(pace, routes, polling.stalled_after), polling.concurrency, learns=polling.cadence == "learned"
+        ),
+        catalogue=catalogue,
+        accounts=_accounts(settings, catalogue),
         credentials=Credentials(
             {name: Keys(account.credentials, account.base_url or "") for name, account in settings.accounts.items()}
         ),
         channels=_channels(settings, outbound, problems),
-        watches=_watches(settings, terms, catalogue, problems),
+        watches=_watches(settings, terms, problems),
     )
     if problems:
         raise SettingsError(problems)
@@ -126,10 +134,41 @@ def routes_of(settings: Settings) -> Routes:
     )
 
 
-def _account(account: Account) -> AccountTerms:
+def catalogue_of(settings: Settings, problems: list[str]) -> Shelf:
+    """The shipped presets and the user's own: those beside the configuration, then those that it names."""
+    own: list[Path] = []
+    for path in places(settings.source, settings.providers.paths):
+        try:
+            own += files_of(path).values()
+        except PresetError as error:
+            problems.append(f"providers.paths: {error.message}")
+    return shipped(file for file in own if _is_good(file, problems))
+
+
+def _is_good(file: Path, problems: list[str]) -> bool:
+    try:
+        spec.load(file)
+    except PresetError as error:
+        problems += error.message.splitlines()
+        return False
+    return True
+
+
+def _accounts(settings: Settings, catalogue: Shelf) -> dict[str, AccountTerms]:
+    """Whoever sets no rate asks as fast as the vendor's slowest preset says, else at the usual one."""
+    slowest: dict[str, float] = {}
+    if any("rate" not in account.model_fields_set for account in settings.accounts.values()):
+        for about in catalogue.abouts():
+            if about.rate is not None:
+                slowest[about.vendor] = min(about.rate, slowest.get(about.vendor, about.rate))
+    return {name: _account(account, slowest.get(account.vendor or name)) for name, account in settings.accounts.items()}
+
+
+def _account(account: Account, documented: float | None) -> AccountTerms:
+    usual = documented if documented is not None and "rate" not in account.model_fields_set else None
     return AccountTerms(
         base_url=account.base_url,
-        per_second=account.rate.per_second,
+        per_second=usual or account.rate.per_second,
         headers={name.lower(): value for name, value in account.headers.items()},
         via=Via(account.ca_file, account.proxy),
     )
@@ -233,11 +272,11 @@ def _apprise(destination: AppriseDestination, settings: Settings) -> Sink:
     )
 
 
-def _watches(settings: Settings, terms: Terms, catalogue: Catalogue, problems: list[str]) -> tuple[Draft, ...]:
+def _watches(settings: Settings, terms: Terms, problems: list[str]) -> tuple[Draft, ...]:
     drafts: list[Draft] = []
     for number, watch in enumerate(settings.watches):
         try:
-            drafts.append(draft(_registration(watch), ADMIN, terms, catalogue))
+            drafts.append(draft(_registration(watch), ADMIN, terms))
         except RingbackError as error:
             problems.append(f"watches.{number}: {error.message}")
     return tuple(drafts)
@@ -249,6 +288,8 @@ def _registration(watch: WatchEntry) -> Registration:
         task_id=watch.task_id,
         account=watch.account,
         params=watch.params,
+        ask=watch.ask,
+        read=watch.read,
         callback_url=watch.callback_url,
         callback_secret=watch.callback_secret.reveal() if watch.callback_secret is not None else None,
         to=list(watch.to) if watch.to is not None else None,

@@ -1,7 +1,7 @@
 """The poll loop: a due watch is asked about, what changed is decided, and made durable.
 
-    tick:  claim what is due -> poll each
-    poll:  ask -> read -> note the account's health -> decide and keep      (dispatcher.deliver is its mirror)
+    tick:  claim what is due -> group what one request asks about -> poll each group
+    poll:  ask -> of each watch: note the account's health -> decide and keep     (dispatcher.deliver is its mirror)
 
 Secret: the order of these steps, and what happens when one cannot be done. What an answer means is the provider's, what
 follows is core's, what lasts is the store's.
@@ -9,32 +9,25 @@ follows is core's, what lasts is the store's.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
 
-from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts, AccountTerms
+from ringback.accounts import Accounts
+from ringback.asker import Asker, Told
 from ringback.core import lifecycle
 from ringback.core.advance import Rules, advance
 from ringback.core.clock import Clock
-from ringback.core.errors import BadInput, Stale, StoreFull, UnknownName
-from ringback.core.health import UNAUTHORIZED
+from ringback.core.errors import Stale, StoreFull
 from ringback.core.model import Answer, Change, Observation, Trouble, Watch, WatchState
-from ringback.credentials import Credentials
-from ringback.outbound import Outbound, OutboundError, Prepared
-from ringback.providers.base import Ask, Catalogue, Provider
-from ringback.recent import Recent
+from ringback.pacing import Pacing
 from ringback.store.base import Reschedule, Store, WatchQuery
 from ringback.telemetry import Telemetry
 from ringback.underway import UnderWay
 
 LEASE = timedelta(minutes=2)
-TIMEOUT_S = 30.0
-"""Of one poll, whatever the provider does; the lease outlasts it."""
-
 FULL_AGAIN = timedelta(seconds=5)
 """How often a full store is tried again; meanwhile nobody is asked what could not be kept."""
 
@@ -43,10 +36,11 @@ PAGE = 1000
 
 
 class PollTerms(msgspec.Struct, frozen=True):
-    """What the configuration says of polling; replaced as a whole."""
+    """What the configuration says of polling; replaced as a whole. `learns`: what was learned decides when to poll."""
 
     rules: Rules
     concurrency: int
+    learns: bool = False
 
 
 class Poller:
@@ -56,28 +50,24 @@ class Poller:
         self,
         store: Store,
         accounts: Accounts,
-        catalogue: Catalogue,
+        asker: Asker,
         *,
-        credentials: Credentials,
-        outbound: Outbound,
         terms: PollTerms,
         clock: Clock,
         telemetry: Telemetry,
         wake: Callable[[datetime], None],
         report: Callable[[Exception], None],
     ) -> None:
-        self.catalogue = catalogue
-        self.credentials = credentials
         self.terms = terms
         self._store = store
         self._accounts = accounts
-        self._outbound = outbound
+        self._asker = asker
         self._clock = clock
         self._telemetry = telemetry
         self._wake = wake
         self._report = report
+        self._pacing = Pacing(store)
         self._in_flight = UnderWay()
-        self._recent = Recent()
         self._exhausted: frozenset[str] = frozenset()
         self._full_until: datetime | None = None
 
@@ -88,12 +78,12 @@ class Poller:
         now = self._clock.now()
         if not await self._has_space(now):
             return self._full_until
-        for account in self._accounts.asked_anew(self.credentials.stamp):
+        for account in self._accounts.asked_anew(self._asker.credentials.stamp):
             await self._hasten(account)
         free = self.terms.concurrency - len(self._in_flight)
-        for watch in await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now)):
-            if watch.id not in self._in_flight:
-                await self._begin(watch, now)
+        claimed = await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now))
+        for group in self._asker.together([watch for watch in claimed if watch.id not in self._in_flight]):
+            await self._begin(group, now)
         return await self._next_at(now)
 
     def shift(self, by: timedelta) -> None:
@@ -108,30 +98,37 @@ class Poller:
         """Give up on those that are still under way: their leases are gone with the process."""
         await self._in_flight.cancel()
 
-    async def _begin(self, watch: Watch, now: datetime) -> None:
-        resting = self._accounts.resting(watch.account, now)
-        if resting is not None and now < watch.deadline_at:
-            await self._put_off(watch, resting, now)
+    async def _begin(self, group: Sequence[Watch], now: datetime) -> None:
+        """One request about a group. While its account is left alone only those at their deadline have a turn."""
+        account = group[0].account
+        resting = self._accounts.resting(account, now)
+        if resting is not None:
+            await self._put_off([watch for watch in group if now < watch.deadline_at], resting, now)
+            group = [watch for watch in group if now >= watch.deadline_at]
+        elif not self._accounts.may_begin(account):
+            await self._store.reschedule([Reschedule(watch) for watch in group])  # due, when the rate lets them
             return
-        self._accounts.began(watch.account)
-        self._telemetry.poll_began(now - (watch.next_poll_at or now))
-        self._in_flight.begin([watch.id], self._turn(watch, resting), name=f"poll-{watch.id}")
+        if group:
+            self._accounts.began(account, at_once=self._asker.at_once(group[0].provider))
+            for watch in group:
+                self._telemetry.poll_began(now - (watch.next_poll_at or now))
+            ids = [watch.id for watch in group]
+            self._in_flight.begin(ids, self._turn(group, resting), name=f"poll-{ids[0]}")
 
-    async def _turn(self, watch: Watch, resting: Trouble | None) -> None:
-        """One poll, whatever becomes of it: a bad watch ends nobody else's turn, and its lease brings it back."""
-        outcome = "problem"
+    async def _turn(self, group: Sequence[Watch], resting: Trouble | None) -> None:
+        """One poll, whatever becomes of it: a surprise ends nobody else's turn, and a lease brings its watches back."""
+        outcomes = ["problem"] * len(group)
+        account = group[0].account
         try:
-            outcome = await self.poll(watch, resting)
-        except StoreFull:
-            self._full_until = self._clock.now() + FULL_AGAIN
-            await self._store.reschedule([Reschedule(replace(watch, next_poll_at=self._full_until))])
+            outcomes = await self.poll(group, resting)
         except Exception as error:  # noqa: BLE001 - a surprise is said, not passed on
             self._report(error)
         finally:
-            crowded = len(self._in_flight) >= self.terms.concurrency or watch.account in self._exhausted
-            self._in_flight.end([watch.id])
-            self._accounts.ended(watch.account)
-            self._telemetry.poll_ended(outcome)
+            crowded = len(self._in_flight) >= self.terms.concurrency or account in self._exhausted
+            self._in_flight.end([watch.id for watch in group])
+            self._accounts.ended(account)
+            for outcome in outcomes:
+                self._telemetry.poll_ended(outcome)
             if crowded:
                 self._wake(self._clock.now())
 
@@ -145,97 +142,60 @@ class Poller:
 
     # ------------------------------------------------------------------ one poll
 
-    async def poll(self, watch: Watch, resting: Trouble | None = None) -> str:
-        """One poll; says what came of it. `resting`: the account may not be asked, but the watch is at its deadline."""
-        answer = resting or await self._ask(watch)
-        seen = self._read(watch, answer)
-        if resting is None:
-            await self._note_health(watch, seen)
-        return await self._keep(watch, seen, answer)
+    async def poll(self, group: Sequence[Watch], resting: Trouble | None = None) -> list[str]:
+        """One poll of a watch, or of several that one request asks about; says what came of each.
 
-    async def _ask(self, watch: Watch) -> Answer | Trouble:
-        """The provider's answer, or why there is none."""
+        `resting`: the account may not be asked, but the watches are at their deadline.
+        """
+        told = await self._asker.ask(group) if resting is None else [Told(Observation(trouble=resting))] * len(group)
+        return [await self._conclude(watch, one, asked=resting is None) for watch, one in zip(group, told, strict=True)]
+
+    async def _conclude(self, watch: Watch, told: Told | None, *, asked: bool) -> str:
+        """Note what it says of the account, decide, keep: each watch by itself, so that a bad one hurts no other."""
         try:
-            prepared = self._prepared(watch)
-            if isinstance(prepared, Trouble):
-                return prepared
-            limit = self.catalogue.get(watch.provider).about.body_limit
-            answer = await self._outbound.carry(prepared, timeout_s=TIMEOUT_S, body_limit=limit)
-        except OutboundError as error:
-            return Trouble(error.code, error.message)
-        return replace(answer, at=self._clock.now())
-
-    def _prepared(self, watch: Watch) -> Prepared | Trouble:
-        """The request with the account's credential, if that may go there (promise 6)."""
-        terms = self._accounts.terms(watch.account)
-        if terms is None:
-            return Trouble(NO_ACCOUNT, f"account '{watch.account}' is not configured any more: its watches wait for it")
-        try:
-            provider = self.catalogue.get(watch.provider)
-            unsigned = self._unsigned(watch, provider, terms)
-        except BadInput as error:
-            return Trouble(NO_PROVIDER if isinstance(error, UnknownName) else BAD_PARAMS, error.message)
-        if unsigned is None:
-            return Trouble(BLOCKED_HOST, f"the key of account '{watch.account}' may not go to this host")
-        try:
-            signed = provider.sign(unsigned, self.credentials.reveal(watch.account), self._clock.now())
-        except BadInput as error:
-            return Trouble(UNAUTHORIZED, error.message)
-        known = self._recent.prepared(watch, signed)
-        return known or self._recent.remember(watch, signed, self._outbound.prepare(signed, via=terms.via))
-
-    def _unsigned(self, watch: Watch, provider: Provider, terms: AccountTerms) -> Ask | None:
-        """The request without the credential, made once a watch; None when the credential may not go there."""
-        made_of = (provider, terms, self.credentials, watch.params)
-        known = self._recent.unsigned(watch, made_of)
-        if known is not None:
-            return known
-        base_url = terms.base_url or provider.about.base_url
-        ask = provider.ask(watch.task_id, watch.params, base_url)
-        if not self.credentials.may_go(watch.account, ask.url, base_url, provider.about.hosts):
-            return None
-        return self._recent.begin(watch, made_of, replace(ask, headers={**terms.headers, **ask.headers}))
-
-    def _read(self, watch: Watch, answer: Answer | Trouble) -> Observation:
-        if isinstance(answer, Trouble):
-            return Observation(trouble=answer)
-        if self._recent.same(watch, answer):
-            return lifecycle.as_it_is(watch)
-        seen = self.catalogue.get(watch.provider).read(answer, watch.task_id)
-        if seen.trouble is not None:
-            seen = replace(seen, trouble=self._without_keys(seen.trouble, watch.account))
-        if seen.unknown_word is not None:
-            self._telemetry.unknown_word(watch.provider, seen.unknown_word)
-        return seen
-
-    def _without_keys(self, met: Trouble, account: str) -> Trouble:
-        """Some vendors repeat the key that they refuse: it must not reach a log or a list."""
-        message = met.message
-        with contextlib.suppress(BadInput):  # its file is gone meanwhile: then there is no key to look for
-            for key in self.credentials.reveal(account).values():
-                message = message.replace(key, "***") if key else message
-        return replace(met, message=message)
+            if told is None:
+                return await self._once_more(watch)
+            if asked:
+                await self._note_health(watch, told.seen)
+            return await self._keep(watch, told)
+        except StoreFull:
+            self._full_until = self._clock.now() + FULL_AGAIN
+            await self._store.reschedule([Reschedule(replace(watch, next_poll_at=self._full_until))])
+        except Exception as error:  # noqa: BLE001 - a surprise is said, not passed on
+            self._report(error)
+        return "problem"
 
     async def _note_health(self, watch: Watch, seen: Observation) -> None:
         """What the answer says about the account, beside the task."""
+        if seen.unknown_word is not None:
+            self._telemetry.unknown_word(watch.provider, seen.unknown_word)
         routes, now = self.terms.rules.routes, self._clock.now()
         if seen.trouble is not None:
             await self._accounts.troubled(watch, seen.trouble, routes, now)
         elif await self._accounts.answered(watch.account, routes, now):
             await self._hasten(watch.account)
 
-    async def _keep(self, watch: Watch, seen: Observation, answer: Answer | Trouble) -> str:
+    async def _keep(self, watch: Watch, told: Told) -> str:
         """Commit what changed, or only note when to ask again. Whoever committed first is joined, not overwritten."""
-        came = answer if isinstance(answer, Answer) else None
+        seen = told.seen
         current: Watch | None = watch
         while current is not None and not current.state.final:
             now = self._clock.now()
-            after, change = advance(current, seen, self.terms.rules, now, jitter=self._clock.jitter())
-            if await self._stored(after, change, came if change is not None or seen.trouble is not None else None):
-                self._remember(after, seen, came)
+            rules = await self._rules_for(current, now)
+            after, change = advance(current, seen, rules, now, jitter=self._clock.jitter())
+            if await self._stored(after, change, told.answer if change or seen.trouble is not None else None):
+                self._asker.remember(after, told)
                 return self._told(current, after, change)
             current = await self._store.watch(watch.id)
         return "unchanged"
+
+    async def _rules_for(self, watch: Watch, now: datetime) -> Rules:
+        """The rules, with the pace of this watch."""
+        rules = self.terms.rules
+        pace = await self._pacing.of(watch, rules.pace, now) if self.terms.learns else rules.pace
+        if self._asker.at_once(watch.provider) > 1:
+            pace = replace(pace, grid=pace.min_interval)
+        return rules if pace is rules.pace else replace(rules, pace=pace)
 
     async def _stored(self, after: Watch, change: Change | None, answer: Answer | None) -> bool:
         """False when the watch has moved on meanwhile."""
@@ -246,12 +206,6 @@ class Poller:
         except Stale:
             return False
         return True
-
-    def _remember(self, after: Watch, seen: Observation, answer: Answer | None) -> None:
-        if after.state.final:
-            self._recent.forget(after)
-        elif seen.trouble is None and answer is not None:
-            self._recent.read(after, seen, answer)
 
     def _told(self, before: Watch, after: Watch, change: Change | None) -> str:
         if after.next_poll_at is not None:
@@ -266,12 +220,22 @@ class Poller:
 
     # ------------------------------------------------------------------ what is not polled now
 
-    async def _put_off(self, watch: Watch, resting: Trouble, now: datetime) -> None:
-        """The account rests: the watch shows why, and comes back after the rest, at the latest at its deadline."""
-        later = now + (resting.retry_after or timedelta()) + self.terms.rules.pace.min_interval * self._clock.jitter()
-        known = watch.problem is not None and watch.problem.code in (lifecycle.NOT_FOUND, resting.code)
-        shown = watch if known else lifecycle.trouble(watch, resting, now)[0]  # nobody was asked: nothing is counted
-        await self._store.reschedule([Reschedule(replace(shown, next_poll_at=min(later, watch.deadline_at)))])
+    async def _once_more(self, watch: Watch) -> str:
+        """Nothing was said of it: it is still due."""
+        await self._store.reschedule([Reschedule(watch)])
+        self._wake(self._clock.now())
+        return "unchanged"
+
+    async def _put_off(self, watches: Sequence[Watch], resting: Trouble, now: datetime) -> None:
+        """The account rests: its watches show why, and come back after the rest, at the latest at their deadline."""
+        polls = []
+        for watch in watches:
+            rest = (resting.retry_after or timedelta()) + self.terms.rules.pace.min_interval * self._clock.jitter()
+            known = watch.problem is not None and watch.problem.code in (lifecycle.NOT_FOUND, resting.code)
+            # nobody was asked: nothing is counted
+            shown = watch if known else lifecycle.trouble(watch, resting, now)[0]
+            polls.append(Reschedule(replace(shown, next_poll_at=min(now + rest, watch.deadline_at))))
+        await self._store.reschedule(polls)
 
     async def _hasten(self, account: str) -> None:
         """The account works again: its watches come back within one interval instead of after their back-off."""

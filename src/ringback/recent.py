@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ringback.core import lifecycle
 from ringback.core.model import Answer, Observation, Watch
-from ringback.outbound import Prepared
+from ringback.outbound import Prepared, Via
 from ringback.providers.base import Ask
 
 REQUESTS = 24_000
@@ -32,11 +32,12 @@ ANSWERS = 400_000
 _Value = TypeVar("_Value")
 
 
-class _Request(msgspec.Struct, gc=False):
-    """A watch's request: before it is signed, and as it was last signed and prepared."""
+class Known(msgspec.Struct, gc=False):
+    """A watch's request: before it is signed, its way out, and as it was last signed and prepared."""
 
     made_of: tuple[object, ...]
     unsigned: Ask
+    via: Via
     signed: Ask | None = None
     prepared: Prepared | None = None
 
@@ -73,33 +74,26 @@ class Recent:
     """Of each watch, its request and the digest of its last answer."""
 
     def __init__(self) -> None:
-        self._requests: _Lately[_Request] = _Lately(REQUESTS)
+        self._requests: _Lately[Known] = _Lately(REQUESTS)
         self._answers: _Lately[int] = _Lately(ANSWERS)
         self._headers: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     # ------------------------------------------------------------------ requests
 
-    def unsigned(self, watch: Watch, made_of: tuple[object, ...]) -> Ask | None:
-        """The watch's request before it is signed, if it was made of the very same things."""
+    def request(self, watch: Watch, made_of: tuple[object, ...]) -> Known | None:
+        """The watch's request, if it was made of the very same things."""
         known = self._requests.get(watch.id)
-        return known.unsigned if known is not None and all(map(is_, made_of, known.made_of)) else None
+        return known if known is not None and all(map(is_, made_of, known.made_of)) else None
 
-    def begin(self, watch: Watch, made_of: tuple[object, ...], unsigned: Ask) -> Ask:
+    def begin(self, watch: Watch, made_of: tuple[object, ...], unsigned: Ask, via: Via) -> Known:
         """Remember a request that was just made."""
-        self._requests.put(watch.id, _Request(made_of, self._slim(unsigned)))
-        return unsigned
+        known = Known(made_of, self._slim(unsigned), via)
+        self._requests.put(watch.id, known)
+        return known
 
-    def prepared(self, watch: Watch, signed: Ask) -> Prepared | None:
-        """The request as it goes out, if it was last signed the same: few signatures depend on the time."""
-        known = self._requests.get(watch.id)
-        return known.prepared if known is not None and known.signed == signed else None
-
-    def remember(self, watch: Watch, signed: Ask, prepared: Prepared) -> Prepared:
-        """Remember how it goes out when it is signed so."""
-        known = self._requests.get(watch.id)
-        if known is not None:
-            known.signed, known.prepared = self._slim(signed), prepared
-        return prepared
+    def remember(self, known: Known, signed: Ask, prepared: Prepared) -> None:
+        """Remember how a request goes out when it is signed so."""
+        known.signed, known.prepared = self._slim(signed), prepared
 
     def _slim(self, ask: Ask) -> Ask:
         """The same request; its headers are those of others, too."""

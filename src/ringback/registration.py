@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ from ringback.core.errors import BadInput, Forbidden, UnknownName, nearest
 from ringback.core.model import Callback
 from ringback.core.routing import Routes
 from ringback.egress import Egress
+from ringback.providers import described
 from ringback.providers.base import About, Catalogue
 
 
@@ -26,9 +27,11 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What somebody asks for; the fields of POST /v1/watches and of `[[watches]]`."""
 
     provider: str
-    task_id: str | int
+    task_id: str | int | None = None
     account: str | None = None
     params: dict[str, str] = {}
+    ask: dict[str, Any] | None = None
+    read: dict[str, Any] | None = None
     callback_url: str | None = None
     callback_secret: str | None = None
     to: list[str] | None = None
@@ -66,6 +69,7 @@ class Terms(msgspec.Struct, frozen=True):
     `accounts` names each account's vendor, `params` its defaults for the presets' params.
     """
 
+    catalogue: Catalogue
     accounts: Mapping[str, str] = {}
     params: Mapping[str, Mapping[str, str]] = {}
     routes: Routes = Routes()
@@ -83,6 +87,9 @@ class Draft(msgspec.Struct, frozen=True):
     account: str
     task_id: str
     params: dict[str, str]
+    secrets: dict[str, str]
+    dialect: str
+    key: str
     callback: Callback | None
     to: tuple[str, ...] | None
     events: tuple[str, ...] | None
@@ -93,11 +100,12 @@ class Draft(msgspec.Struct, frozen=True):
     reopen: bool
 
 
-def draft(asked: Registration, caller: Caller, terms: Terms, catalogue: Catalogue) -> Draft:
+def draft(asked: Registration, caller: Caller, terms: Terms) -> Draft:
     """Judge a registration. Raises BadInput, Forbidden."""
-    about = _about(asked.provider, catalogue)
+    about = _about(asked.provider, terms.catalogue)
+    dialect = _dialect(asked, about)
+    task_id = fields.task_id_of(_task_id(asked, dialect))
     account = _account(asked, about, caller, terms)
-    task_id = fields.task_id_of(asked.task_id)
     params = fields.params_of({**terms.params.get(account, {}), **asked.params}, about, asked.params)
     identity = {name: params[name] for name in about.identity if name in params}
     id = ids.watch_id(caller.owner, about.id, account, task_id, identity)
@@ -109,7 +117,10 @@ def draft(asked: Registration, caller: Caller, terms: Terms, catalogue: Catalogu
         provider=about.id,
         account=account,
         task_id=task_id,
-        params=params,
+        params={name: value for name, value in params.items() if name not in about.secrets},
+        secrets={name: value for name, value in params.items() if name in about.secrets},
+        dialect=dialect,
+        key=params.get(about.learn_by or "", ""),
         callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events, egress=terms.egress),
         to=_to(asked.to, terms.routes),
         events=events,
@@ -123,9 +134,28 @@ def draft(asked: Registration, caller: Caller, terms: Terms, catalogue: Catalogu
 
 def _about(provider: str, catalogue: Catalogue) -> About:
     try:
-        return catalogue.get(provider).about
+        return catalogue.about(provider)
     except UnknownName as error:
         raise BadInput(error.message, code="unknown_provider", provider=provider) from error
+
+
+def _dialect(asked: Registration, about: About) -> str:
+    """How to ask and read, where no preset says it; empty where one does."""
+    if about.id == described.HTTP:
+        return described.dialect(asked.ask, asked.read)
+    if asked.ask is not None or asked.read is not None:
+        field = "ask" if asked.ask is not None else "read"
+        raise BadInput(f"{field}: the preset of {about.id} says this; only provider {described.HTTP} takes it")
+    return ""
+
+
+def _task_id(asked: Registration, dialect: str) -> str | int:
+    """What is followed at a URL may be called by it."""
+    if asked.task_id is not None:
+        return asked.task_id
+    if not dialect:
+        raise BadInput("task_id: is missing; give the id that the provider answered with", code="missing_field")
+    return described.url_of(dialect)
 
 
 def _account(asked: Registration, about: About, caller: Caller, terms: Terms) -> str:
@@ -133,6 +163,8 @@ def _account(asked: Registration, about: About, caller: Caller, terms: Terms) ->
     if caller.accounts is not None and name not in caller.accounts:
         raise Forbidden(f"token '{caller.name}' may not use account '{name}'", account=name)
     vendor = terms.accounts.get(name)
+    if vendor is None and name == about.vendor and not about.needs_account:
+        return name
     if vendor is None:
         needs = (*(("vendor",) if name != about.vendor else ()), *(about.credentials or ("base_url",)))
         variables = " and ".join(f"RINGBACK_ACCOUNTS__{name}__{key}".upper() for key in needs)

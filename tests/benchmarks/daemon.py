@@ -66,6 +66,7 @@ def _settings(base: str, ca_file: str, directory: str, interval_s: float, **more
             "min_interval": text,
             "max_interval": "24h",
             "concurrency": 1024,
+            "cadence": "fixed",
         },
         accounts={"302ai": Account(api_key="k", base_url=base, rate="unlimited", ca_file=ca_file)},
         **more,

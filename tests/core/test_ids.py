@@ -1,16 +1,13 @@
-"""Ids depend on identity and sequence alone, and cadence on its arguments alone."""
+"""Ids depend on identity and sequence alone."""
 
 from __future__ import annotations
 
 import re
 
-import given
-from given import HOUR, NOW, PACE, SECOND
 from hypothesis import given as forall
 from hypothesis import strategies as some
 
-from ringback.core import ids, model
-from ringback.core.cadence import schedule
+from ringback.core import ids
 
 TEXT = some.text(some.characters(exclude_categories=["Cs"]), max_size=30)
 IDENTITY = some.tuples(TEXT, TEXT, TEXT, TEXT, some.dictionaries(TEXT, TEXT, max_size=3))
@@ -39,15 +36,3 @@ def test_the_ids_of_today_are_the_ids_of_tomorrow():
     watch = ids.watch_id("", "302ai-browser", "302ai", "26cbe8e5", {})
     assert watch == "w_6585d0ef95b39d02cb0be68bea1ddeac"
     assert ids.event_id(watch, 1) == "evt_5560e3c20579456f72cf3e906c4db0a3"
-
-
-@forall(some.floats(0, 1, exclude_max=True), some.integers(1, 10**6), some.integers(0, 30))
-def test_a_gap_keeps_its_limits_and_a_tenth_of_jitter(jitter, wanted_s, problems):
-    """At least min_interval, at most max_interval (or the watch's own, if longer), never past the deadline."""
-    problem = model.Problem("timeout", "slow", NOW, problems) if problems else None
-    watch = given.watch(interval=wanted_s * SECOND, problem=problem, deadline_at=NOW + 9 * HOUR)
-    due = schedule(watch, PACE, None, NOW, jitter).next_poll_at
-    longest = max(60, wanted_s)
-    assert due <= NOW + 9 * HOUR
-    if due < NOW + 9 * HOUR:
-        assert 0.9 <= (due - NOW).total_seconds() <= 1.1 * longest

@@ -128,7 +128,7 @@ def test_what_is_heavy_is_imported_only_where_it_is_needed(args, heavy):
         (["providers", "try", "302ai-browser"], "FILE requires an argument. `ringback providers try --help` says how."),
         (["store", "verfy", "x"], 'Did you mean "verify"?'),
         (["show"], "ID requires an argument. `ringback show --help` says how."),
-        (["watch", "302ai-browser"], "TASK_ID requires an argument"),
+        (["watch", "302ai-browser"], "302ai-browser needs a TASK_ID: the id that it answered with"),
         (["watch", "302ai-browser", "1", "--reopn"], "Unknown option: --reopn. Did you mean --reopen?"),
         (["watch", "302ai-browser", "1", "--meta", "team"], "--meta 'team' is no pair: write it as KEY=VALUE"),
         (["watch", "302ai-browser", "1", "-"], "`-` stands alone"),
@@ -393,12 +393,29 @@ def test_listening_answers_as_it_is_told(tmp_path):
 def test_the_catalogue_is_listed_and_explained():
     """`providers` lists every preset, `providers ID` says how it is asked and read, --json has the API's shape."""
     assert "302ai-browser" in ringback("providers").out
-    explained = ringback("providers", "302ai-browser").out
-    assert "https://api.302.ai/302/browser/tasks/{task_id}" in explained
+    nobody = f"http://127.0.0.1:{free_port()}"
+    explained = ringback("providers", "302ai-browser", "--url", nobody)
+    assert "https://api.302.ai/302/browser/tasks/{task_id}" in explained.out
+    assert explained.err == ""
     listed = json.loads(ringback("providers", "--json").out)
-    one = json.loads(ringback("providers", "302ai-browser", "--json").out)
+    one = json.loads(ringback("providers", "302ai-browser", "--json", "--url", nobody).out)
     assert one in listed["items"]
     assert listed["next"] is None
+
+
+def test_a_stranger_in_the_daemons_place_does_not_matter_to_the_catalogue(tmp_path):
+    """One who never answers, and one who says something else: what was learned is left out, and nothing goes wrong."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        running("listen", "--port", "0", cwd=tmp_path) as stranger,
+    ):
+        for url in (f"http://127.0.0.1:{silent.getsockname()[1]}", stranger.awaited(URL)[0]):
+            said = ringback("providers", "302ai-browser", "--url", url)
+            assert (said.code, said.err) == (0, "")
+            assert "api.302.ai" in said.out
+            assert "learned" not in said.out
+    slip = ringback("providers", "302ai-browser", "--url", "nowhere")
+    assert slip.sentence.startswith("--url 'nowhere' is no address")
 
 
 def test_a_saved_answer_is_read():

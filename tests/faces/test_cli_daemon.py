@@ -259,6 +259,20 @@ def test_a_wrong_token_is_said(world):
 # ---------------------------------------------------------------------- beside a running daemon
 
 
+def test_what_the_daemon_has_learned_is_told_with_the_provider(world, watched):
+    """`providers ID` says how long its tasks take, where a daemon answers that lets us ask."""
+    said = world.ringback("providers", PROVIDER)
+    line = r"^learned   account 302ai: [0-9]+ tasks?, half of them within [0-9.]+ s, 95 % within [0-9.]+ s$"
+    assert re.search(line, said.out, re.MULTILINE)
+    assert re.search(r"^ +[0-9.]+ s  #+ +[0-9]+%$", said.out, re.MULTILINE)
+    known = json.loads(world.ringback("providers", PROVIDER, "--json").out)["learned"]
+    assert [one["account"] for one in known] == ["302ai"]
+    assert 1 < known[0]["median_s"] < 30
+    stranger = world.ringback("providers", PROVIDER, RINGBACK_TOKEN="another")
+    assert (stranger.code, stranger.err) == (0, "")
+    assert "learned" not in stranger.out
+
+
 def test_a_second_daemon_on_the_store_is_refused(world):
     """Two daemons cannot have one store: exit 6, and the sentence names the store and --wait-lock."""
     said = ringback("serve", "--config", world.config)

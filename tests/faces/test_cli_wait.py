@@ -5,10 +5,11 @@ import json
 import signal
 
 import pytest
+from given import envelope, shown
 
 from ringback.cli import exits, wait
 from ringback.core.model import FINAL_STATES
-from ringback.simulator import Options, Reply, Simulator, envelope, shown
+from ringback.simulator import Options, Reply, Simulator
 from tests.faces.terminal import ringback, running
 
 KEY = "a-key-for-tests"

@@ -52,7 +52,7 @@ def test_without_anything_there_are_the_defaults(tmp_path, monkeypatch):
     assert made.store.directory == Path("ringback-data")
     assert (made.store.retain, made.store.retain_max) == (timedelta(hours=48), 50_000)
     assert dict(made.polling) == {
-        "cadence": "fixed",
+        "cadence": "learned",
         "interval": timedelta(seconds=5),
         "min_interval": timedelta(seconds=1),
         "max_interval": timedelta(seconds=60),

@@ -63,7 +63,7 @@ def test_every_kind_of_task_that_a_route_asks_for_is_an_example(check):
             TEAM
             + """
     [[routes]]
-    providers = ["302ai-*", "other-*"]
+    providers = ["302ai-br*", "other-*"]
     events = ["task.failed"]
     to = ["oncall"]
     [[routes]]

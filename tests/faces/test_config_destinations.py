@@ -14,7 +14,6 @@ from ringback.core.routing import targets, targets_about_ourselves
 from ringback.credentials import Secret
 from ringback.outbound import Outbound
 from ringback.plan import callback_via, egress_of, plan, routes_of
-from ringback.providers.shelf import shipped
 from ringback.sinks.apprise import SCHEMES, AppriseSink
 from ringback.sinks.email import EmailSink
 from ringback.sinks.slack import SlackSink
@@ -352,7 +351,7 @@ ALL = f"""
 async def test_every_destination_becomes_a_channel(read):
     """Each with the sink of its type, and how much and how often it takes."""
     outbound = Outbound()
-    agreed = plan(read(ALL), outbound, shipped())
+    agreed = plan(read(ALL), outbound)
     await outbound.aclose()
     channels = agreed.channels
     kinds = {"builds": WebhookSink, "team": SlackSink, "oncall": EmailSink, "phone": AppriseSink}
@@ -402,7 +401,7 @@ async def test_without_the_extra_the_destination_is_named(read, monkeypatch):
     monkeypatch.setitem(sys.modules, "apprise", None)
     outbound = Outbound()
     with pytest.raises(SettingsError) as caught:
-        plan(read(ALL), outbound, shipped())
+        plan(read(ALL), outbound)
     await outbound.aclose()
     assert caught.value.problems == (
         "destinations.phone: needs Apprise, which is an extra: pip install 'ringback[apprise]'",

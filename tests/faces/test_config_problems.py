@@ -161,7 +161,7 @@ def test_a_variable_is_told_by_its_name(problems, variable, problem):
         ("[store]\nretain_max = -1", "store.retain_max: must be at least 0"),
         ("[store]\nretain_max = 1.5", "store.retain_max: must be a whole number"),
         ('[store]\nretain = "4000d"', "store.retain: '4000d' is too long; the longest duration is 3650d"),
-        ('[polling]\ncadence = "learned"', "polling.cadence: must be 'fixed'"),
+        ('[polling]\ncadence = "backoff"', "polling.cadence: must be 'learned' or 'fixed'"),
         ('[polling]\ninterval = "500ms"', "polling.interval: 0.5s is below polling.min_interval (1s)"),
         ('[polling]\nmin_interval = "10s"', "polling.interval: 5s is below polling.min_interval (10s)"),
         ('[polling]\nmax_interval = "2s"', "polling.interval: 5s is above polling.max_interval (2s)"),

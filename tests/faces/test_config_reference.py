@@ -101,7 +101,7 @@ def test_the_reference_has_every_key_and_no_other():
 def test_the_examples_of_the_reference_can_be_used(at_home):
     """With every example uncommented the file is a good configuration, and each value is where it belongs."""
     made = load(at_home(uncommented(REFERENCE.read_text())), {})
-    assert set(made.accounts) == {"302ai", "302ai_team"}
+    assert set(made.accounts) == {"302ai", "302ai_team", "google"}
     assert set(made.accounts["302ai_team"].credentials) == {"api_key", "access_key", "secret_key"}
     to = made.destinations
     assert {type: [name for name in to if to[name].type == type] for type in TYPES} == {
@@ -113,7 +113,7 @@ def test_the_examples_of_the_reference_can_be_used(at_home):
     assert [len(to[name].signing_secrets) for name in ("builds", "archive", "audit", "mirror")] == [1, 2, 1, 2]
     assert [to[name].webhook_url is None for name in ("team", "incidents", "renders", "previews")] == [0, 0, 1, 1]
     assert to["pager"].url.reveal() == KEPT["apprise-url"]
-    assert (len(made.routes), len(made.watches), len(made.tokens)) == (2, 2, 2)
+    assert (len(made.routes), len(made.watches), len(made.tokens)) == (2, 3, 2)
     assert made.callbacks.secret.reveal() == WHSEC
 
 

@@ -4,19 +4,21 @@ import importlib
 import json
 import pkgutil
 import re
+import textwrap
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from fastapi import APIRouter
+from house import catalogue_page
 
 from ringback import config, web
 from ringback.cli import exits
 from ringback.cli.main import COMMANDS, main
 from ringback.core.health import News
 from ringback.core.model import DeliveryState, EventType, WatchState
-from ringback.providers import shelf
+from ringback.providers import spec
 from ringback.registration import Registration
 from ringback.store.base import Stats
 from ringback.telemetry import Telemetry
@@ -127,7 +129,8 @@ def _section(name):
 
 def _options(said):
     """The options that a command's help names, but for those that every command has that talks to a daemon."""
-    return set(re.findall(r"^  (--[a-z-]+)", said, re.MULTILINE)) - {"--url", "--token"}
+    found = set(re.findall(r"^  (--[a-z-]+)", said, re.MULTILINE))
+    return found - {"--url", "--token"} if "--token" in found else found
 
 
 def test_every_command_is_described():
@@ -171,12 +174,35 @@ def test_every_configuration_that_is_shown_is_good(tmp_path, text):
     assert config.load(path, {}).source == path
 
 
-def test_the_preset_that_is_explained_is_the_one_that_is_shipped():
-    """Every line of the fragments on the page about presets stands in the shipped preset, comments apart."""
+def _fragments():
+    """Every fragment of a preset that the page for authors shows."""
     page = (ROOT / "docs" / "how-to" / "add-a-preset.md").read_text(encoding="utf-8")
-    shown = tomllib.loads("\n".join(re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)))
-    shipped = tomllib.loads((shelf.CATALOGUE / "302ai-browser.toml").read_text(encoding="utf-8"))
-    told = {"menu", "notes", "source"}
-    assert {key: value for key, value in shown.items() if key not in told} == {
-        key: value for key, value in shipped.items() if key not in told
-    }
+    blocks = re.findall(r"^( *)```toml\n(.*?)^ *```", page, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, block in blocks]
+
+
+FRAGMENTS = _fragments()
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_every_part_of_a_preset_that_is_explained_is_good(fragment):
+    """Whoever copies a fragment into a preset has one that loads: it is laid over one that is whole."""
+    whole, part = tomllib.loads(FRAGMENTS[0]), tomllib.loads(fragment)
+    whole["ask"]["query"] = {"region": "{params.region}", "project": "{params.project}"}
+    whole = _laid_over(whole, part)
+    if "ask" in part:
+        whole.pop("submit", None)
+    assert spec.of(whole, name="page").id.text == "acme-render"
+
+
+def _laid_over(whole, part):
+    merged = dict(whole)
+    for key, value in part.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict) and key not in ("ask", "auth")
+        merged[key] = _laid_over(merged[key], value) if both else value
+    return merged
+
+
+def test_the_table_of_providers_is_made_of_the_presets():
+    """docs/reference/providers.md says what the presets say; `make reference` writes it."""
+    assert catalogue_page.PAGE.read_text(encoding="utf-8") == catalogue_page.whole()

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from ringback.accounts import Accounts, AccountTerms
+from ringback.asker import Asker
 from ringback.core.model import Answer, AttemptOutcome
 from ringback.core.retry import Outcome
 from ringback.core.routing import Routes
@@ -122,8 +123,11 @@ def _outcome(told: object) -> Outcome:
 class Daemon:
     """Intake, both loops and the store, with every wake-up and report noted."""
 
-    def __init__(self, clock: TurnedClock, upstream: Upstream, accounts: Mapping[str, AccountTerms]) -> None:
+    def __init__(
+        self, clock: TurnedClock, upstream: Upstream, accounts: Mapping[str, AccountTerms], *, vendor: str = "302ai"
+    ) -> None:
         self.clock = clock
+        self.vendor = vendor
         self.upstream = upstream
         self.store = MemoryStore()
         self.telemetry = Telemetry()
@@ -136,7 +140,7 @@ class Daemon:
 
     def build(self, routes: Routes = Routes(), **channels: Channel) -> None:  # noqa: B008 - a frozen value
         """Make the loops (anew: as after a restart)."""
-        terms = Terms(accounts=dict.fromkeys(self.account_terms, "302ai"), routes=routes)
+        terms = Terms(catalogue=shipped(), accounts=dict.fromkeys(self.account_terms, self.vendor), routes=routes)
         self.accounts = Accounts(self.store, self.telemetry, in_flight_at_most=64)
         self.accounts.agree(self.account_terms)
         self.key = Secret("k-1")
@@ -150,16 +154,14 @@ class Daemon:
         self.poller = Poller(
             self.store,
             self.accounts,
-            shipped(),
-            credentials=Credentials(keys),
-            outbound=self.upstream,
+            Asker(self.accounts, shipped(), Credentials(keys), outbound=self.upstream, clock=self.clock),
             terms=PollTerms(given.rules(routes=routes), 256),
             **common,
         )
         self.destinations = Destinations(self.store, self.telemetry)
         self.destinations.agree(channels, routes)
         self.dispatcher = Dispatcher(self.store, self.destinations, lambda _: self.callbacks, **common)
-        self.intake = Intake(self.store, shipped(), self.clock.now, terms=terms, wake=lambda: None)
+        self.intake = Intake(self.store, self.clock.now, terms=terms, wake=lambda: None)
 
     def configure(self, outcomes: Mapping[str, Mailbox], **channel: object) -> None:
         """Webhook destinations by name, each with a mailbox."""

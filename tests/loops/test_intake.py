@@ -79,7 +79,7 @@ async def test_what_stands_in_the_configuration_is_followed_once(daemon, upstrea
     """Every start and reload registers it again: it reopens nothing, and no deadline moves."""
     daemon.configure({"builds": mailbox()})
     asked = Registration(provider="302ai-browser", task_id="t", reopen=True, deadline="10m")
-    wanted = draft(asked, ADMIN, daemon.intake.terms, shipped())
+    wanted = draft(asked, ADMIN, daemon.intake.terms)
     upstream.says("t", "finished")
     first = (await daemon.intake.follow(wanted, standing=True)).watch
     clock.turn(MINUTE)
@@ -123,8 +123,8 @@ async def journal(tmp_path, clock):
 
 async def test_many_registrations_of_one_task_at_once_become_one_watch(journal, clock):
     """Whoever meets another's commit waits for it to be durable, reads again and joins; the loop goes on meanwhile."""
-    terms = Terms(accounts={"302ai": "302ai"})
-    intake = Intake(journal, shipped(), clock.now, terms=terms, wake=lambda: None)
+    terms = Terms(catalogue=shipped(), accounts={"302ai": "302ai"})
+    intake = Intake(journal, clock.now, terms=terms, wake=lambda: None)
     asked = [Registration(provider="302ai-browser", task_id="t", metadata={f"k{number}": "v"}) for number in range(16)]
     turns = 0
 

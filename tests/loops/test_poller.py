@@ -156,7 +156,7 @@ async def test_a_changed_key_file_is_tried_at_once(make_daemon, upstream, clock,
     file = tmp_path / "key"
     file.write_text("old")
     daemon = make_daemon(clock, upstream, {"302ai": AccountTerms()})
-    daemon.poller.credentials = Credentials({"302ai": Keys({"api_key": Secret.in_file(file)})})
+    daemon.poller._asker.credentials = Credentials({"302ai": Keys({"api_key": Secret.in_file(file)})})
     upstream.always = Answer(status=401, body=b"{}")
     watch = await daemon.register("t")
     await daemon.poll()

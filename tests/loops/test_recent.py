@@ -12,7 +12,7 @@ from ringback.accounts import AccountTerms
 from ringback.core.model import Answer, WatchState
 from ringback.credentials import Credentials, Keys, Secret
 from ringback.outbound import OutboundError
-from ringback.providers.spec import Preset
+from ringback.providers.preset import Preset
 from ringback.store.base import EventQuery
 
 RUNNING = {"status": "running", "current_step": 1}
@@ -174,7 +174,7 @@ async def test_a_new_key_is_signed_with(daemon, upstream, clock, prepares, tmp_p
     """A secret file that changes is read again, and the request is prepared again."""
     file = tmp_path / "key"
     file.write_text("one")
-    daemon.poller.credentials = Credentials({"302ai": Keys({"api_key": Secret.in_file(file)})})
+    daemon.poller._asker.credentials = Credentials({"302ai": Keys({"api_key": Secret.in_file(file)})})
     upstream.says("t", RUNNING)
     await daemon.register("t")
     await _polls(daemon, clock, 2)
@@ -231,8 +231,8 @@ async def test_there_is_a_limit(daemon, upstream, clock, monkeypatch):
         await daemon.register(f"t{number}")
     await _polls(daemon, clock, 3)
     assert len(upstream.asked) == 30
-    assert len(daemon.poller._recent._requests) <= 4
-    assert len(daemon.poller._recent._answers) <= 4
+    assert len(daemon.poller._asker._recent._requests) <= 4
+    assert len(daemon.poller._asker._recent._answers) <= 4
 
 
 async def test_what_is_over_is_forgotten(daemon, upstream, clock):
@@ -240,4 +240,4 @@ async def test_what_is_over_is_forgotten(daemon, upstream, clock):
     upstream.says("t", RUNNING, "finished")
     await daemon.register("t")
     await _polls(daemon, clock, 2)
-    assert (len(daemon.poller._recent._requests), len(daemon.poller._recent._answers)) == (0, 0)
+    assert (len(daemon.poller._asker._recent._requests), len(daemon.poller._asker._recent._answers)) == (0, 0)

@@ -1,6 +1,7 @@
 """JSON text in, documents out: what can be given a meaning is read, the rest is Unreadable; nothing else is raised."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -105,7 +106,7 @@ def test_scalars_are_words(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("a", "a"), (0, "0"), ([1, "é"], '[1,"é"]'), ("", None), ({}, None), (None, None)]
+    ("value", "text"), [("a", "a"), (0, "0"), (True, "true"), ([1, "é"], '[1,"é"]'), ({"a": None}, '{"a":null}')]
 )
 def test_a_message_is_text_or_compact_json(value, text):
     assert documents.message(value) == text
@@ -121,3 +122,87 @@ def test_an_excerpt_says_when_there_is_more():
     assert documents.excerpt(b"x" * 119) == "x" * 119
     assert documents.excerpt(b"x" * 500) == "x" * 119 + "…"
     assert documents.excerpt("a\u202eb\x1b[31mc\r\nd".encode()) == "a b [31mc d"
+
+
+@pytest.mark.parametrize(
+    ("value", "unpacked"),
+    [
+        ('{"a": [1]}', {"a": [1]}),
+        (" \n[1]", [1]),
+        ('"text"', "text"),
+        ('"{\\"a\\": 1}"', '{"a": 1}'),
+        ("", ""),
+        ("plain", "plain"),
+        ("17", "17"),
+        ("true", "true"),
+        ("null", "null"),
+        ("{not json", "{not json"),
+        ("[" * (DEPTH_LIMIT + 1) + "]" * (DEPTH_LIMIT + 1), "[" * (DEPTH_LIMIT + 1) + "]" * (DEPTH_LIMIT + 1)),
+        ({"a": 1}, {"a": 1}),
+        (17, 17),
+        (None, None),
+    ],
+)
+def test_a_text_that_is_an_object_a_list_or_a_string_is_unpacked_once(value, unpacked):
+    """Everything else stays as it is: a number in a text may be an id."""
+    assert documents.unpacked(value) == unpacked
+
+
+NEW_YEAR = datetime(2026, 1, 1, 12, 30, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        ("2026-01-01T12:30:15Z", NEW_YEAR),
+        ("2026-01-01T13:30:15+01:00", NEW_YEAR),
+        ("2026-01-01 12:30:15+00:00", NEW_YEAR),
+        ("2026-01-01T12:30:15.25Z", NEW_YEAR + timedelta(milliseconds=250)),
+        ("2026-01-01T12:30:15.1234567Z", NEW_YEAR + timedelta(microseconds=123_456)),
+        (1767270615, NEW_YEAR),
+        ("1767270615", NEW_YEAR),
+        (1767270615.5, NEW_YEAR + timedelta(seconds=0.5)),
+        ("1767270615.5", NEW_YEAR + timedelta(seconds=0.5)),
+        (1767270615000, NEW_YEAR),
+        ("1767270615250", NEW_YEAR + timedelta(milliseconds=250)),
+        (1767270615000000, NEW_YEAR),
+        (999_999_999, datetime(2001, 9, 9, 1, 46, 39, tzinfo=UTC)),
+        (99_999_999_999, datetime(5138, 11, 16, 9, 46, 39, tzinfo=UTC)),
+        (100_000_000_000, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_rfc_3339_or_seconds_milliseconds_or_microseconds(value, moment):
+    """The number of digits tells the unit."""
+    assert documents.moment(value) == moment
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-01-01T12:30:15", "2026-01-01", "20260101", "12:30", "", "soon", "0", 0, 5, -1767270615, "-1767270615",
+     1767270615000000000, 10**30, 1e300, True, None, [], {"at": 1}, "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
+     "9999-12-31T23:59:59-14:00", "1767270615 ", "1_767_270_615", "١٧٦٧٢٧٠٦١٥", "\x00",
+     "Thu, 01 Jan 2026 12:30:15 GMT"],
+)  # fmt: skip
+def test_what_is_no_time_or_has_no_zone_is_none(value):
+    """A time whose zone has to be guessed would be wrong by hours."""
+    assert documents.moment(value) is None
+
+
+@given(values | st.floats() | st.text("0123456789TZ:-+.", max_size=30))
+def test_no_value_is_too_odd_to_be_looked_at_as_a_time_or_words(value):
+    at = documents.moment(value)
+    assert at is None or at.tzinfo is UTC
+    words = documents.message(value)
+    assert words is None or words.strip()
+
+
+@pytest.mark.parametrize("value", [None, False, "", " ", "\n\t", [], {}])
+def test_what_says_nothing_is_no_message(value):
+    assert documents.message(value) is None
+
+
+@given(st.text(), st.integers(1, 50))
+def test_a_line_is_printable_and_short(words, limit):
+    line = documents.line(words, limit)
+    assert line.isprintable()
+    assert len(line) <= limit

@@ -143,6 +143,20 @@ def test_a_call_that_can_never_work_is_found_when_the_preset_is_loaded(text, pro
     assert Path("not_null(a, b, c)").find({"c": 1}) == 1
 
 
+@pytest.mark.parametrize("text", ["!a.b", "!a.b.c", "a && !b.c", "[0] || !a[].b", "!a[?b]", "!a.*.b", "length(!a.b)"])
+def test_a_not_before_a_path_is_refused(text):
+    """JMESPath binds it closer than the dot: a rule with it would never hold."""
+    with pytest.raises(ValueError, match=re.escape("expected !(a.b) for what is not at a.b")):
+        Path(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["!(a.b)", "!a", "!a[0]", "!a[*]", "!(a[].b)", "!!a", "!a && b.c", "!a || b.c", "!a == b.c"]
+)
+def test_a_not_before_a_name_or_in_front_of_parentheses_is_taken(text):
+    assert Path(text).find({}) in (True, None, False)
+
+
 def test_a_field_tells_null_from_absent():
     assert Field("n").find(DOCUMENT) is None
     assert Field("x").find(DOCUMENT) is MISSING
@@ -154,3 +168,111 @@ def test_a_field_tells_null_from_absent():
 def test_a_field_is_a_plain_path_to_a_name(text):
     with pytest.raises(ValueError, match="expected the plain path of a field"):
         Field(text)
+
+
+# ---------------------------------------------------------------------- several places, limits, fields
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ({"a": 1, "b": 2, "c": 3}, 1),
+        ({"a": None, "b": 0, "c": 3}, 0),
+        ({"a": [], "b": {}, "c": "x"}, "x"),
+        ({"a": "", "b": False, "c": {}}, None),
+        ({"c": False}, None),
+        ({}, None),
+        (None, None),
+        ([1], None),
+    ],
+)
+def test_of_several_places_the_first_that_is_true_counts_and_nothing_when_none_is(document, found):
+    """Unlike `||`, which gives what the last one finds."""
+    assert Path.first_of([Path("a"), Path("b"), Path("c")]).find(document) == found
+
+
+def test_each_of_several_places_is_known():
+    nested = Path.first_of([Path("a"), Path.first_of([Path("b"), Path("c || d")])])
+    assert [path.text for path in nested.each] == ["a", "b", "c || d"]
+    assert Path("a").each == (Path("a"),)
+    assert Path("a") == Path("a") != Path("b")
+    assert len({Path("a"), Path("a"), Path("b")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "a" * EXPRESSION_LIMIT + " || b",
+            f"expected an expression of at most {EXPRESSION_LIMIT} characters, got 1029",
+        ),
+        ("!" * (NESTING_LIMIT + 1) + "a", f"expected an expression of at most {NESTING_LIMIT} levels, got 42"),
+        ("(" * 1000, "expected a"),
+        (" | ".join(["[@, @]"] * 10), "expected an expression that does not multiply what it finds so often"),
+        (" | ".join(["{a: @, b: @}"] * 10), "expected an expression that does not multiply what it finds so often"),
+        (
+            "[[a, a, a, a], [b, b], " + "c, " * 9 + "c] | [@, @] | [@, @] | [@, @] | [@, @] | [@, @]",
+            "does not multiply",
+        ),
+        (" | ".join(["to_string([@])"] * 10), "expected an expression that does not multiply what it finds so often"),
+        ("join(a, b)", "expected an expression that does not multiply what it finds so often"),
+        (f"join('{'-' * 1001}', b)", "expected an expression that does not multiply what it finds so often"),
+    ],
+)
+def test_an_expression_has_limits(text, problem):
+    """Of its length, its depth, and of how much it can make of little: texts are quoted again and again, too."""
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        Path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "document", "found"),
+    [
+        ("!" * (NESTING_LIMIT - 1) + "a", {"a": 1}, False),
+        ("[@, @] | [@, @] | [0][1]", 7, 7),
+        ("join(', ', a[].to_string(@))", {"a": [1, "b"]}, "1, b"),
+        ("{n: length(a), first: a[0]}", {"a": [1]}, {"n": 1, "first": 1}),
+        ("a." * 500 + "a", {}, None),
+    ],
+)
+def test_what_stays_within_the_limits_is_searched(text, document, found):
+    assert Path(text).find(document) == found
+
+
+@given(st.integers(1, 60))
+def test_what_is_let_pass_makes_no_more_than_a_thousandfold_of_it(steps):
+    text = " | ".join(["to_string([@])"] * steps)
+    try:
+        found = Path(text).find('"')
+    except ValueError:
+        assert steps > 9
+        return
+    assert len(found) <= 4000
+
+
+@pytest.mark.parametrize(
+    ("field", "document", "changed"),
+    [
+        ("a", {"a": "1", "b": "2"}, {"a": ["1"], "b": "2"}),
+        ("a.b", {"a": {"b": None}}, {"a": {"b": [None]}}),
+        ("a[0].b", {"a": [{"b": 1}, {"b": 2}]}, {"a": [{"b": [1]}, {"b": 2}]}),
+        ("a[-1].b", {"a": [{"b": 1}, {"b": 2}]}, {"a": [{"b": 1}, {"b": [2]}]}),
+        ("a.b", {"a": {}}, {"a": {}}),
+        ("a.b", {"a": [1]}, {"a": [1]}),
+        ("a.b", {"a": None}, {"a": None}),
+        ("a", [1], [1]),
+        ("a", None, None),
+    ],
+)
+def test_a_field_is_changed_in_its_place_and_nowhere_else(field, document, changed):
+    """Where there is none, nothing is."""
+    Field(field).change(document, lambda value: [value])
+    assert document == changed
+
+
+@pytest.mark.parametrize(
+    ("field", "document"), [("a", {"a": 7}), ("a.b", {"a": {"b": 7}}), ("a[0].b.c", {"a": [{"b": {"c": 7}}]})]
+)
+def test_a_field_holds_a_value_where_it_is_found_again(field, document):
+    assert Field(field).hold(7) == document
+    assert Field(field).find(document) == 7

@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from ringback.core.advance import about_ourselves
 from ringback.core.document import Document
 from ringback.core.errors import BadInput, Stale
+from ringback.core.law import Law, taught
 from ringback.core.model import AccountData, Answer, Callback, Change, DeliveryState, EventType, Problem, WatchState
 from ringback.core.retry import GiveUp, anew, settled
 from ringback.core.routing import Routes
 from ringback.store.base import DeliveryQuery, EventQuery, Pruned, Reschedule, Settlement, Shifted, WatchQuery
 from tests.store import steps
-from tests.store.steps import LARGE, LEASE, again, due, follow, moved, owed, settlement
+from tests.store.steps import LARGE, LEASE, again, due, ended, follow, moved, owed, settlement
 
 NOW, SECOND, HOUR = given.NOW, given.SECOND, given.HOUR
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -472,6 +473,53 @@ class StoreContract:
         await store.prune(FOREVER, 0, (), 10)
         assert await store.event(change.events[0].id) is None
         assert await store.marks() == [steps.mark()]
+
+    # ------------------------------------------------------------------ 10: how long tasks take
+
+    async def test_a_change_teaches_how_long_its_kind_takes(self, store):
+        """10: Provider, account and key each have a law of their own; other changes teach nothing."""
+        for number, key in enumerate(("", "", "large")):
+            await follow(store, of=given.watch(f"task-{number}", key=key))
+            await store.commit(ended(given.watch(f"task-{number}", key=key), (20 + number) * SECOND))
+        await follow(store, "queued", of=given.watch("other", account="team"))
+        kind = ("302ai-browser", "302ai", "")
+        assert await store.law(kind) == taught(taught(Law(kind), 20 * SECOND), 21 * SECOND)
+        large = await store.law(("302ai-browser", "302ai", "large"))
+        assert large.count == 1
+        assert await store.law(("302ai-browser", "team", "")) is None
+        assert await store.laws("302ai-browser") == [await store.law(kind), large]
+        assert await store.laws("other") == []
+
+    async def test_what_is_refused_teaches_nothing(self, store):
+        """1, 10: Of two who saw the end, the one who is Stale is not counted."""
+        watch = await follow(store)
+        change = ended(watch, 20 * SECOND)
+        await asyncio.gather(store.commit(change), store.commit(change), return_exceptions=True)
+        assert [law.count for law in await store.laws(watch.provider)] == [1]
+
+    async def test_a_law_outlives_the_watches_that_taught_it(self, store):
+        """10: Retention forgets tasks, not how long they took; a step of the clock moves no length."""
+        watch = await follow(store)
+        await store.commit(ended(watch, 20 * SECOND))
+        before = await store.laws(watch.provider)
+        await store.shift(HOUR)
+        assert await store.prune(FOREVER, 0, (), 10) == 1
+        assert await store.laws(watch.provider) == before != []
+
+    async def test_the_kind_that_was_taught_the_longest_ago_is_forgotten(self, store):
+        """10: A thousand kinds are remembered, whatever keys come with registrations."""
+
+        async def teach(number):
+            watch = given.watch(f"task-{number}", key=f"{number % 1002:04}")
+            await store.commit(Change(watch=watch))
+            await store.commit(ended(watch, 20 * SECOND))
+
+        for number in (*range(1000), 1002, 1000, 1001):
+            await teach(number)
+        laws = await store.laws("302ai-browser")
+        assert len(laws) == 1000
+        assert [law.kind[2] for law in laws[:2]] == ["0000", "0003"]
+        assert laws[0].count == 2
 
     # ------------------------------------------------------------------ pages and counts
 

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from ringback.core.advance import FORGETTABLE, about_ourselves
 from ringback.core.errors import Stale
-from ringback.core.model import AccountData, Answer, Change, DeliveryState, EventType, documents
+from ringback.core.model import AccountData, Answer, Change, DeliveryState, EventType
 from ringback.core.routing import Routes
 from ringback.store.base import DeliveryQuery, EventQuery, Reschedule, WatchQuery
 from ringback.store.examine import verify
 from ringback.store.journal import JournalStore
 from ringback.store.memory import MemoryStore
-from ringback.store.results import needed
+from ringback.store.results import documents, needed
 from tests.store import steps
 from tests.store.files import crashed, results
 
@@ -28,6 +28,7 @@ TASKS = st.sampled_from([f"task-{number}" for number in range(6)])
 STATES = st.sampled_from(["queued", "running", "succeeded", "failed"])
 TEXTS = st.sampled_from([None, "small", steps.LARGE, steps.LARGE + "2"])
 TO = st.sampled_from([Routes(), steps.BUILDS, Routes({"builds": ("task.*",), "team": ("*.succeeded",)})])
+TOOK = st.one_of(st.none(), st.floats(0.1, 1000).map(lambda seconds: timedelta(seconds=seconds)))
 SECONDS = st.integers(1, 100).map(lambda seconds: timedelta(seconds=seconds))
 FORGOTTEN = dict.fromkeys(FORGETTABLE) | {"polls": 0}
 
@@ -82,8 +83,8 @@ class Lives(RuleBasedStateMachine):
         watch = given.watch(task, account=task[-1:], metadata={"owner": owner}, registered_at=self.now)
         self.both("commit", Change(watch=replace(watch, next_poll_at=self.now)))
 
-    @rule(task=TASKS, state=STATES, to=TO, result=TEXTS, details=TEXTS, body=TEXTS, behind=st.booleans())
-    def move(self, task, state, *, to, result, details, body, behind):
+    @rule(task=TASKS, state=STATES, to=TO, result=TEXTS, details=TEXTS, body=TEXTS, took=TOOK, behind=st.booleans())
+    def move(self, task, state, *, to, result, details, body, took, behind):
         """Final watches are reopened by it, too; now and then the decision is an old one."""
         watch = self.run(self.model.watch(given.watch(task).id)) or given.watch(task)
         if behind:
@@ -94,7 +95,7 @@ class Lives(RuleBasedStateMachine):
         }
         change = steps.moved(watch, state, at=self.now, to=to, **documents)
         answer = Answer(status=200, body=body.encode(), at=self.now) if body is not None else None
-        self.both("commit", replace(change, answer=answer))
+        self.both("commit", replace(change, answer=answer, took=took))
 
     @rule(task=TASKS, times=st.tuples(SECONDS, SECONDS), body=TEXTS, behind=st.booleans())
     def poll_without_change(self, task, *, times, body, behind):
@@ -166,6 +167,7 @@ class Lives(RuleBasedStateMachine):
         assert {id: replace(watch, **FORGOTTEN) for id, watch in before.watches.items()} == {
             id: replace(watch, **FORGOTTEN) for id, watch in after.watches.items()
         }
+        assert before.laws.all() == after.laws.all()
         self.model = MemoryStore()
         self.model.table = self.run(self._whole_table())
 
@@ -202,6 +204,7 @@ class Lives(RuleBasedStateMachine):
             self.both("open_watches", str(task))
         for verb in ("marks", "stats"):
             self.both(verb)
+        self.both("laws", "302ai-browser")
         self.both("next_watch_at", ())
         self.both("next_delivery_at", ())
         self.both("next_delivery_at", {"builds"})

@@ -31,6 +31,7 @@ async def _state(store):
         "deliveries": [await store.delivery(delivery.id) for delivery in deliveries],
         "answers": [await store.answer(watch.id) for watch in watches],
         "marks": await store.marks(),
+        "laws": await store.laws("302ai-browser"),
         "stats": await store.stats(),
         "handles": dict(store.table.handles),
         "over": dict(store.table.over),
@@ -51,6 +52,9 @@ async def _lived_in(store):
         at=NOW + 9 * given.SECOND,
         details=given.document(steps.LARGE),
     )
+    for number, took in enumerate((20.5, 300.25, 0.1)):
+        over = await steps.follow(store, of=given.watch(f"over-{number}"))
+        await store.commit(steps.ended(over, took * given.SECOND))
     for one in await steps.owed(store, NOW + given.HOUR):
         await store.settle(steps.settlement(one.delivery))
     await store.settle(

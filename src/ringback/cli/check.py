@@ -20,7 +20,7 @@ from ringback.cli import exits
 from ringback.cli.local import kept_secret
 from ringback.cli.serve import ConfigFile
 from ringback.cli.show import facts, note, table
-from ringback.core.errors import BadInput, PresetError, SettingsError, SetupError, StoreLocked, nearest
+from ringback.core.errors import BadInput, SettingsError, SetupError, StoreLocked, nearest
 
 if TYPE_CHECKING:
     from ringback.config import Settings
@@ -92,9 +92,9 @@ def _examples(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 def _tasks(settings: Settings) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """(in words, provider, metadata) of the tasks that routes tell apart."""
-    from ringback.providers.shelf import shipped
+    from ringback.plan import catalogue_of
 
-    presets = [preset.about.id for preset in shipped().all()]
+    presets = [about.id for about in catalogue_of(settings, []).abouts()]
     yield OURSELVES, "", {}
     yield "any task", "", {}
     told: list[str] = []
@@ -111,23 +111,20 @@ def _plan(settings: Settings) -> Iterator[str]:
     """What only shows when the parts are made of it; presets too."""
     from ringback.outbound import Outbound
     from ringback.plan import plan
-    from ringback.providers.shelf import shipped
 
     try:
-        plan(settings, Outbound(), shipped())
+        plan(settings, Outbound())
     except SettingsError as error:
         yield from error.problems
-    except PresetError as error:
-        yield error.message
 
 
 def _accounts(settings: Settings) -> Iterator[str]:
     """An account must be of use to at least one preset of its vendor."""
-    from ringback.providers.shelf import shipped
+    from ringback.plan import catalogue_of
 
     needs: dict[str, list[tuple[str, ...]]] = {}
-    for preset in shipped().all():
-        needs.setdefault(preset.about.vendor, []).append(preset.about.credentials)
+    for about in catalogue_of(settings, []).abouts():
+        needs.setdefault(about.vendor, []).append(about.credentials)
     for name, account in settings.accounts.items():
         vendor = account.vendor or name
         if vendor not in needs:

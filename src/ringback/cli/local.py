@@ -19,10 +19,11 @@ from cyclopts import Parameter, validators
 
 from ringback.cli.serve import ConfigFile
 from ringback.cli.show import note
-from ringback.core.durations import duration as spelled
 from ringback.core.errors import BadInput, RingbackError
+from ringback.durations import duration as spelled
 
 if TYPE_CHECKING:
+    from ringback.providers.preset import Preset
     from ringback.simulator import Options
 
 Port = Annotated[
@@ -128,22 +129,27 @@ async def _listen(port: int, secret: str | None, answers: list[int]) -> None:
 
 def simulate(
     *,
+    preset: Annotated[
+        list[str] | None, Parameter(help="speak only this one: a preset's id, or its file; repeatable; default: all")
+    ] = None,
     port: Port = 8304,
     duration: Annotated[str, Parameter(help="how long a task takes")] = "20s",
     jitter: Annotated[float, Parameter(help="give or take this share of the duration")] = 0.0,
     steps: Annotated[int, Parameter(help="steps of a task while it runs")] = 3,
     fail: Annotated[float, Parameter(help="the share of tasks that fail")] = 0.0,
     unsuccessful: Annotated[float, Parameter(help="the share of tasks that finish without success")] = 0.0,
+    cancel: Annotated[float, Parameter(help="the share of tasks that are cancelled")] = 0.0,
     error_rate: Annotated[float, Parameter(help="the share of polls that meet an error")] = 0.0,
     throttle: Annotated[float, Parameter(help="the share of polls that are answered with 429")] = 0.0,
     latency: Annotated[str, Parameter(help="how long an answer takes")] = "0s",
     key: Annotated[str | None, Parameter(help="the only key that is taken; default: any")] = None,
     strict: Annotated[bool, Parameter(show_default=False, help="know only tasks that were submitted")] = False,
     seed: Annotated[str, Parameter(help="another seed deals other fates to the same ids")] = "ringback",
+    config: ConfigFile = None,
 ) -> None:
-    """Run a local upstream that speaks 302ai-browser, to try things without a vendor, until Ctrl-C.
+    """Run a local upstream that speaks every preset, to try things without a vendor, until Ctrl-C.
 
-    Any id becomes a task when it is first asked for.
+    Any id becomes a task when it is first asked for. http://127.0.0.1:8304/ID is one preset, where paths are the same.
 
     Example: `ringback simulate --duration 10s --fail 0.1 --throttle 0.05`
     """
@@ -155,6 +161,7 @@ def simulate(
         steps=steps,
         fail=fail,
         unsuccessful=unsuccessful,
+        cancel=cancel,
         error_rate=error_rate,
         throttle=throttle,
         latency=spelled(latency),
@@ -162,16 +169,30 @@ def simulate(
         strict=strict,
         seed=seed,
     )
-    asyncio.run(_simulate(options, port))
+    asyncio.run(_simulate(options, port, _spoken(preset, config)))
 
 
-async def _simulate(options: Options, port: int) -> None:
+def _spoken(named: list[str] | None, config: Path | None) -> list[Preset]:
+    """The presets to speak, by id or by file."""
+    from ringback.cli.providers import shelf_of
+    from ringback.providers import spec
+    from ringback.providers.preset import Preset
+
+    shelf = shelf_of(config)
+    if named is None:
+        return shelf.presets()
+    return [Preset(spec.load(Path(each))) if each.endswith(".toml") else shelf.get(each) for each in named]
+
+
+async def _simulate(options: Options, port: int, presets: list[Preset]) -> None:
     from ringback.simulator import Simulator
 
-    async with Simulator(options, port=port) as upstream:
+    async with Simulator(options, presets=presets, port=port) as upstream:
+        what = presets[0].about.title if len(presets) == 1 else f"{len(presets)} APIs"
+        vendor = presets[0].about.vendor if len(presets) == 1 else "302ai"
         note(
-            f"Simulates 302.AI at {upstream.url}. Ctrl-C ends it. Point a daemon here with "
-            f"RINGBACK_ACCOUNTS__302AI__BASE_URL={upstream.url}"
+            f"Simulates {what} at {upstream.url}. Ctrl-C ends it. Point a daemon here with "
+            f"RINGBACK_ACCOUNTS__{vendor.upper()}__BASE_URL={upstream.url}"
         )
         await asyncio.Event().wait()
 

@@ -1,30 +1,33 @@
 """`providers`: the catalogue, an answer read by a preset, and presets of one's own checked. No daemon needed.
 
-Secret: none of its own; providers/explain.py has the words.
+Secret: none of its own; providers/explain.py has the words. A daemon that is there is asked what it has learned.
 """
 # ruff: noqa: PLC0415 - presets are read only by the commands that need them
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from ringback.cli import exits
+from ringback.cli import exits, saved
+from ringback.cli.client import LOCAL, Daemon, segment
+from ringback.cli.dialect import headers
 from ringback.cli.read import Json
-from ringback.cli.show import note, raw, table
-from ringback.core.errors import BadInput, PresetError
+from ringback.cli.serve import ConfigFile
+from ringback.cli.show import learned, note, raw, table
+from ringback.core.errors import PresetError
 
 if TYPE_CHECKING:
-    from ringback.providers.base import Provider
+    from ringback.providers.base import About
+    from ringback.providers.shelf import Shelf
+    from ringback.web.learned import Learned
 
 app = App(name="providers", version_flags=())
-
-ANSWER_AT_MOST = 64 * 1024 * 1024
-"""What any preset may allow an answer to be."""
 
 PresetId = Annotated[str, Parameter(help="a preset's id: `ringback providers` lists them")]
 
@@ -34,44 +37,51 @@ def providers(
     id: Annotated[str | None, Parameter(help="a preset's id: says how that API is asked and read")] = None,
     /,
     *,
+    search: Annotated[
+        str | None, Parameter(help="only those whose id, title, vendor or menu entry has all these words")
+    ] = None,
+    config: ConfigFile = None,
+    daemon: Daemon = LOCAL,
     as_json: Json = False,
 ) -> None:
-    """List the APIs that can be followed, or explain one.
+    """List the APIs that can be followed, by vendor, or explain one.
 
-    Example: `ringback providers 302ai-browser`
+    With an id, and a daemon that answers at --url, it also says how long the tasks take, as far as that was learned.
+
+    Example: `ringback providers --search video`
     """
-    from ringback.providers import explain, shelf
-
-    shipped = shelf.shipped()
+    shelf = shelf_of(config)
+    if id is not None:
+        return _one(shelf, id, daemon, as_json=as_json)
+    found = [about for about in shelf.abouts() if _has(about, search or "")]
     if as_json:
-        return _as_json([shipped.get(id)] if id else shipped.all(), one=id is not None)
-    if id:
-        return print(explain.explain(shipped.get(id)))
-    abouts = [preset.about for preset in shipped.all()]
+        return _page(found)
+    if not found:
+        return note(f"No provider has '{search}' in its id, title, vendor or menu entry.")
     return table(
-        ("ID", "TITLE", "ACCOUNT", "NEEDS", "FACTS"),
-        ((a.id, a.title, a.vendor, ", ".join((*a.credentials, *a.params)), a.confidence) for a in abouts),
+        ("ACCOUNT", "ID", "TITLE", "MENU", "NEEDS", "FACTS"),
+        ((a.vendor, a.id, a.title, a.menu or "", ", ".join(_needs(a)), a.confidence) for a in found),
     )
 
 
 @app.command(name="try")
 def try_(
     id: PresetId,
-    file: Annotated[Path, Parameter(help="a saved answer of the API; `-` is standard input")],
+    file: Annotated[str, Parameter(help="a saved answer of the API (`curl -i` keeps its headers); `-` is stdin")],
     /,
     *,
-    http_status: Annotated[int, Parameter(help="the HTTP status it came with")] = 200,
+    http_status: Annotated[int | None, Parameter(help="the HTTP status it came with; 200 when nothing says it")] = None,
     header: Annotated[list[str] | None, Parameter(help="K:V, a header it came with; repeatable")] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Read a saved answer as the daemon would, and print what it says.
 
     Example: `ringback providers try 302ai-browser answer.json`
     """
-    from ringback.core.model import Answer
-    from ringback.providers import explain, shelf
+    from ringback.providers import explain
 
-    preset = shelf.shipped().get(id)
-    answer = Answer(status=http_status, headers=_headers(header or ()), body=_read(file))
+    preset = shelf_of(config).get(id)
+    answer = saved.answer(file, http_status, headers(header or ()))
     print(json.dumps(explain.try_answer(preset, answer, None), ensure_ascii=False, indent=2))
 
 
@@ -82,11 +92,12 @@ def check(files: Annotated[list[Path], Parameter(name="FILE", help="a preset of 
     Example: `ringback providers check my-video.toml`
     """
     from ringback.providers import spec
+    from ringback.providers.preset import Preset
 
     code = exits.DONE
     for file in files:
         try:
-            preset = spec.load(file)
+            preset = Preset(spec.load(file))
         except PresetError as error:
             note(error.message)
             code = exits.FOUND
@@ -95,26 +106,59 @@ def check(files: Annotated[list[Path], Parameter(name="FILE", help="a preset of 
     return code
 
 
-def _as_json(presets: Iterable[Provider], *, one: bool) -> None:
+def shelf_of(config: Path | None) -> Shelf:
+    """The shipped presets and the user's own."""
+    from ringback.config import preset_places
+    from ringback.providers.shelf import shipped
+
+    return shipped(preset_places(config, os.environ))
+
+
+def _has(about: About, words: str) -> bool:
+    text = " ".join((about.id, about.title, about.vendor, about.menu or "")).casefold()
+    return all(word in text for word in words.casefold().split())
+
+
+def _needs(about: About) -> tuple[str, ...]:
+    """What must be given: the account's settings, then the params."""
+    place = () if about.base_url or not about.needs_account else ("base_url",)
+    return (*about.credentials, *place, *(name for name in about.params if name not in about.defaults))
+
+
+def _one(shelf: Shelf, id: str, daemon: Daemon, *, as_json: bool) -> None:
+    """All about one provider. What was learned only a daemon knows; without one nothing is said of it."""
+    import msgspec
+
+    from ringback.providers import described, explain
+    from ringback.web import shapes
+
+    about = shelf.about(id)
+    known = _learned(daemon, id)
+    if as_json:
+        shown = shapes.provider_with_laws(about, msgspec.UNSET if known is None else known)
+        return raw(msgspec.json.encode(shown))
+    print(described.EXPLAINED if id == described.HTTP else explain.explain(shelf.get(id)))
+    for kind in known or ():
+        print()
+        learned(kind)
+    return None
+
+
+def _page(abouts: Iterable[About]) -> None:
     import msgspec
 
     from ringback.web import shapes
 
-    shown = [shapes.provider(preset.about) for preset in presets]
-    raw(msgspec.json.encode(shown[0] if one else shapes.ProviderPage(shown, None)))
+    raw(msgspec.json.encode(shapes.ProviderPage([shapes.provider(about) for about in abouts], None)))
 
 
-def _headers(given: Iterable[str]) -> dict[str, str]:
-    split = [header.partition(":") for header in given]
-    for name, colon, _ in split:
-        if not (name.strip() and colon):
-            raise BadInput(f"--header '{name}' is no header: write it as NAME:VALUE")
-    return {name.strip().lower(): value.strip() for name, _, value in split}
+def _learned(daemon: Daemon, id: str) -> list[Learned] | None:
+    import msgspec
 
+    from ringback.web.learned import Learned
 
-def _read(file: Path) -> bytes:
+    body = daemon.glimpse(f"/v1/providers/{segment(id)}")
     try:
-        with file.open("rb") as opened:
-            return opened.read(ANSWER_AT_MOST)
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read ({error.strerror}): name a file with the answer's body") from error
+        return msgspec.convert(json.loads(body or b"{}")["learned"], list[Learned])
+    except (LookupError, TypeError, ValueError, msgspec.MsgspecError):  # a stranger, or a daemon of another version
+        return None

@@ -41,17 +41,18 @@ def route(
     from ringback import config as configuration
     from ringback.outbound import Outbound
     from ringback.plan import plan
-    from ringback.providers.shelf import shipped
 
     kind, metadata = _event(event), pairs(meta, "--meta") or {}
     if kind.about_a_task:
         if provider is None:
             raise BadInput(f"--provider is missing: whose task is {kind} about? `ringback providers` lists them.")
-        shipped().get(provider)
     elif provider is not None or metadata:
         note(f"{kind} has no provider and no metadata: a route that asks for one passes it by.")
     settings = configuration.load(config, os.environ)
-    names = reached(plan(settings, Outbound(), shipped()).intake.routes, kind, provider or "", metadata)
+    agreed = plan(settings, Outbound())
+    if provider is not None:
+        agreed.catalogue.about(provider)
+    names = reached(agreed.intake.routes, kind, provider or "", metadata)
     types = {name: settings.destinations[name].type for name in names}
     if as_json:
         return _as_json(types)

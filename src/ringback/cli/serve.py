@@ -15,7 +15,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ringback.core.durations import duration
+from ringback.durations import duration
 
 ConfigFile = Annotated[
     Path | None,

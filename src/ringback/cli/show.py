@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ringback.sinks.excerpt import printable
+
+if TYPE_CHECKING:
+    from ringback.web.learned import Learned
 
 COLOURS: Mapping[str, str] = {
     "queued": "cyan",
@@ -220,6 +223,28 @@ def delivery_in_full(delivery: Mapping[str, Any]) -> None:
     if delivery["attempts"]:
         print()
         table(("ATTEMPT", "AT", "OUTCOME", "STATUS", "TOOK", ""), map(_attempt_row, delivery["attempts"]))
+
+
+BAR = 40
+"""Characters of the longest bar of a histogram."""
+
+
+def learned(kind: Learned) -> None:
+    """How long the tasks of an account take: a line, and a bar for each half octave."""
+    whose = f"account {kind.account}" + (f", {clean(kind.key, at_most=LONGEST)}" if kind.key else "")
+    seen = "1 task" if kind.count == 1 else f"{kind.count} tasks"
+    print(f"learned   {whose}: {seen}, half of them within {span(kind.median_s)}, 95 % within {span(kind.p95_s)}")
+    most = max(bar.share for bar in kind.histogram)
+    for bar in kind.histogram:
+        print(f"{span(bar.up_to_s):>18}  {'#' * round(BAR * bar.share / most):<{BAR}}  {bar.share:4.0%}")
+
+
+def span(seconds: float) -> str:
+    """A length of time, in the unit that people would say it in."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def tested(name: str, found: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ringback.simulator import Reply, envelope, shown
+from ringback.simulator import Reply
 
 FOUND = "見つけました。東京の明日の天気は「晴れ時々曇り」、最高気温は21℃です。"
 
@@ -79,7 +79,8 @@ def _search() -> list[Mapping[str, Any]]:
 
 def _gateway() -> list[Reply | Mapping[str, Any]]:
     id = "gateway"
-    slow = Reply(status=429, headers={"retry-after": "1"}, body=envelope(-10005, "too many requests"))
+    busy = {"error": {"err_code": -10005, "message": "too many requests", "type": "api_error"}}
+    slow = Reply(status=429, headers={"retry-after": "1"}, body=busy)
     down = Reply(status=502, headers={"content-type": "text/html"}, body=b"<h1>502 Bad Gateway</h1>")
     return [shown(id, "queue"), slow, down, *_steps(id, 1), shown(id, "finished", step=1, result="OK")]
 
@@ -92,6 +93,21 @@ def _deploy() -> list[Mapping[str, Any]]:
 def _report() -> list[Mapping[str, Any]]:
     id = "report"
     return [shown(id, "queue"), *_steps(id, 5), shown(id, "finished", step=5, result="12 pages, “none” empty")]
+
+
+def shown(
+    task_id: str, status: str, *, step: int = 0, result: str | None = None, is_successful: bool | None = None
+) -> dict[str, Any]:
+    """An answer of 302.AI about a browser task, with every field that it has."""
+    steps = [{"step": number, "next_goal": f"Open result {number} and read it"} for number in range(1, step + 1)]
+    return {
+        "task_id": task_id,
+        "status": status,
+        "result": result,
+        "is_successful": is_successful,
+        "current_step": step,
+        "steps": steps,
+    }
 
 
 def _steps(id: str, count: int) -> list[Mapping[str, Any]]:

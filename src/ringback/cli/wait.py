@@ -23,6 +23,7 @@ import msgspec
 from cyclopts import Parameter
 
 from ringback.cli import exits, show
+from ringback.cli.dialect import Dialect, registered
 from ringback.cli.serve import ConfigFile
 from ringback.cli.watch import Account, Deadline, Every, Param, Provider, pairs
 from ringback.core.errors import BadInput
@@ -56,9 +57,11 @@ ASTRAY = frozenset({"dns", "refused", "unreachable", "tls", "rejected", "unreada
 
 def wait(
     provider: Provider,
-    task_id: Annotated[str, Parameter(help="the provider's name of the task")],
+    task_id: Annotated[str | None, Parameter(help="the provider's name of the task")] = None,
     /,
     *,
+    url: Annotated[str | None, Parameter(help="provider http: what tells about the task; may hold {task_id}")] = None,
+    dialect: Dialect | None = None,
     account: Account = None,
     param: Param = None,
     every: Every = None,
@@ -70,7 +73,7 @@ def wait(
 
     Exits 0 when it succeeded, 1 failed, 3 cancelled, 4 expired or vanished, 2 when something is to be set up first.
 
-    Example: `RINGBACK_ACCOUNTS__302AI__API_KEY=KEY ringback wait 302ai-browser 26cbe8e5`
+    Example: `ringback wait http --url https://api.example.org/jobs/7 --state status --succeeded done --failed error`
     """
     from ringback.registration import Registration
 
@@ -79,6 +82,7 @@ def wait(
         task_id=task_id,
         account=account,
         params=pairs(param, "--param") or {},
+        **registered(provider, url, dialect, flag="--url"),
         interval=every,
         deadline=deadline,
     )

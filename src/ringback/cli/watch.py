@@ -2,18 +2,22 @@
 
 Secret: how many task ids become which requests, and what is said of each.
 """
+# ruff: noqa: PLC0415 - presets are read only where an answer to a submission is
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from ringback.cli import exits
 from ringback.cli.client import LOCAL, Daemon, segment, sentence
+from ringback.cli.dialect import Dialect, registered
+from ringback.cli.serve import ConfigFile
 from ringback.cli.show import clean, note
 from ringback.cli.stdin import STDIN, words
 from ringback.core.errors import BadInput
@@ -33,10 +37,14 @@ Deadline = Annotated[str | None, Parameter(help="give up after, e.g. 2h")]
 def watch(
     provider: Provider,
     task_ids: Annotated[
-        list[str], Parameter(name="TASK_ID", help="the provider's name of the task; `-` reads ids, one a line")
-    ],
+        list[str] | None, Parameter(name="TASK_ID", help="the provider's name of the task; `-` reads ids, one a line")
+    ] = None,
     /,
     *,
+    from_response: Annotated[
+        str | None,
+        Parameter(help="a saved answer to the submission (`curl -i` keeps its headers): takes the id; `-` is stdin"),
+    ] = None,
     callback_url: Annotated[str | None, Parameter(help="a URL to ring back when the task is over")] = None,
     to: Annotated[
         list[str] | None, Parameter(help="a configured destination, instead of the routes; repeatable")
@@ -48,6 +56,11 @@ def watch(
     account: Account = None,
     param: Param = None,
     reopen: Annotated[bool, Parameter(show_default=False, help="follow a task again that is over")] = False,
+    ask_url: Annotated[
+        str | None, Parameter(help="provider http: what tells about the task; may hold {task_id}")
+    ] = None,
+    dialect: Dialect | None = None,
+    config: ConfigFile = None,
     daemon: Daemon = LOCAL,
 ) -> int:
     """Follow tasks and be called back when they change.
@@ -65,7 +78,14 @@ def watch(
         "account": account,
         "params": pairs(param, "--param"),
         "reopen": reopen or None,
+        **registered(provider, ask_url, dialect, flag="--ask-url"),
     }
+    if from_response is not None:
+        task_ids, wishes["params"] = _submitted(provider, from_response, wishes["params"], task_ids, config)
+    elif not task_ids and ask_url is not None:
+        task_ids = [ask_url]
+    if not task_ids:
+        raise BadInput(f"{provider} needs a TASK_ID: the id that it answered with, or `-` to read ids from stdin")
     wishes = {name: wish for name, wish in wishes.items() if wish is not None}
     asked = refused = 0
     for ids in _ids(task_ids):
@@ -104,6 +124,19 @@ def pairs(given: Iterable[str] | None, flag: str) -> dict[str, str] | None:
         if not (name and equals):
             raise BadInput(f"{flag} '{name}' is no pair: write it as KEY=VALUE")
     return {name: value for name, _, value in split}
+
+
+def _submitted(
+    provider: str, file: str, params: dict[str, str] | None, ids: list[str] | None, config: Path | None
+) -> tuple[list[str], dict[str, str]]:
+    """The id, and the params with what must be remembered, of a saved answer to a submission."""
+    from ringback.cli.providers import shelf_of
+    from ringback.cli.saved import answer
+
+    if ids:
+        raise BadInput("--from-response gives the task's id: leave TASK_ID out")
+    found = shelf_of(config).get(provider).submitted(answer(file))
+    return [found.task_id], {**found.params, **(params or {})}
 
 
 def _ids(given: Sequence[str]) -> Iterator[Sequence[str]]:

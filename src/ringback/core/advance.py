@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from ringback.core import cadence, ids, lifecycle, routing
 from ringback.core.cadence import Pace
+from ringback.core.law import lesson
 from ringback.core.model import (
     ONLY_WHERE_ASKED_FOR,
     AccountData,
@@ -67,7 +68,8 @@ def advance(
     after = cadence.schedule(after, rules.pace, _asked(seen), now, jitter)
     if event is None and _lasting(after) == _lasting(watch):
         return after, None
-    return keep(watch, after, event, rules.routes, now)
+    after, change = keep(watch, after, event, rules.routes, now)
+    return after, replace(change, took=lesson(watch, seen, now))
 
 
 def keep(before: Watch, after: Watch, event: EventType | None, routes: Routes, now: datetime) -> tuple[Watch, Change]:

@@ -95,6 +95,7 @@ def reopen(watch: Watch, deadline_at: datetime, now: datetime) -> Watch:
         error=None,
         details=None,
         problem=None,
+        began_at=now,
         first_seen_at=None,
         finished_at=None,
         next_poll_at=max(now, watch.not_before_at or now),
@@ -107,6 +108,7 @@ def shifted(watch: Watch, by: timedelta) -> Watch:
     problem = watch.problem
     return replace(
         watch,
+        began_at=(watch.began_at or watch.registered_at) + by,
         changed_at=watch.changed_at + by,
         deadline_at=watch.deadline_at + by,
         next_poll_at=watch.next_poll_at + by if watch.next_poll_at is not None else None,

@@ -21,7 +21,7 @@ many). Mappings inside them are values too: never changed in place. `*_at` is an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -201,9 +201,12 @@ class Callback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class Watch(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Our record of following one task.
 
-    `version` counts commits and guards them (compare-and-set); `sequence` counts recorded events. `not_before_at` is
-    how long the provider asked us to wait. It, `polls`, `last_polled_at`, `next_poll_at` and `problem` may be a little
-    older after a crash, nothing else.
+    `version` counts commits and guards them (compare-and-set); `sequence` counts recorded events. `key` tells apart
+    tasks that take different times. `began_at` is since when its age counts, when that is not its registration: it was
+    reopened, or the wall clock was stepped. `not_before_at` is how long the provider asked us to wait. It, `polls`,
+    `last_polled_at`, `next_poll_at` and `problem` may be a little older after a crash, nothing else. `secrets` are
+    params that are never shown. `dialect` is the JSON text of how to ask and read, when no preset says it (provider
+    `http`): a caller's own credential may be in it, so it is not shown.
     """
 
     id: str
@@ -212,6 +215,8 @@ class Watch(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     account: str
     task_id: str
     params: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    dialect: str = ""
     state: WatchState = WatchState.PENDING
     progress: Progress | None = None
     result: Document | None = None
@@ -223,11 +228,13 @@ class Watch(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     events: tuple[str, ...] | None = None
     callbacks: tuple[Callback, ...] = ()
     interval: timedelta | None = None
+    key: str = ""
     sequence: int = 0
     version: int = 1
     polls: int = 0
     stalled: bool = False
     registered_at: datetime
+    began_at: datetime | None = None
     changed_at: datetime
     deadline_at: datetime
     first_seen_at: datetime | None = None
@@ -364,18 +371,14 @@ class Mark(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="entry", tag="change"):
-    """What one decision keeps, all or nothing. Deliveries replace those of the same id."""
+    """What one decision keeps, all or nothing. Deliveries replace those of the same id.
+
+    `took` is how old the task was when it was over, where that teaches how long its kind takes.
+    """
 
     watch: Watch | None = None
     events: tuple[Event, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     marks: tuple[Mark, ...] = ()
     answer: Answer | None = None
-
-
-def documents(values: Iterable[Watch | Event]) -> Iterable[Document]:
-    """Every document that these values name."""
-    for value in values:
-        holder = value.data if isinstance(value, Event) else value
-        if isinstance(holder, (Watch, TaskData)):
-            yield from (document for document in (holder.result, holder.details) if document is not None)
+    took: timedelta | None = None

@@ -1,115 +1,128 @@
-"""The request that asks about a task: the [ask] table of a preset.
+"""A request as a preset writes it: the tables [ask], [submit], [result] and [batch].
 
-Secret: how an id or a param gets into a URL without choosing where it goes. Pure.
+    method, path or url, query, headers, body (JSON) or form     each text may have placeholders: template.py
 
-A placeholder is `{task_id}` or `{params.NAME}`. What fills it is percent-encoded as one segment of the path: a slash
-becomes %2F, and a segment that is only dots, or nothing, is refused.
+Secret: how these keys become one request. Pure.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import msgspec
 
 from ringback.core.errors import BadInput
 from ringback.providers.base import Ask
-
-_PLACEHOLDER = re.compile(r"\{(task_id|params\.[a-z][a-z0-9_]*)\}")
-_PATH_TEXT = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
-_BASE_URL = re.compile(
-    r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?"
+from ringback.providers.template import (
+    BodyTemplate,
+    HeaderName,
+    HeaderTemplate,
+    PathTemplate,
+    QueryTemplate,
+    UrlTemplate,
+    Values,
+    is_base_url,
 )
-_DOTS = {".", ".."}
+
+ACCEPT = {"accept": "application/json"}
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+NOT_FOR_PRESETS = frozenset({"host", "content-length", "transfer-encoding", "connection", "authorization", "cookie"})
 
 
-class PathTemplate:
-    """A path with placeholders, checked when its preset is loaded."""
-
-    __slots__ = ("_parts", "params", "text")
-
-    def __init__(self, text: str) -> None:
-        """Raises ValueError with a sentence for what is no path."""
-        self.text = text
-        self._parts = _PLACEHOLDER.split(text)
-        fixed, names = self._parts[::2], self._parts[1::2]
-        if not text.startswith("/") or not all(_PATH_TEXT.fullmatch(part) for part in fixed):
-            raise ValueError(
-                "expected a path that begins with / and has no query; its placeholders are {task_id} and {params.name},"
-                f" got '{text}'"
-            )
-        if _has_dots("x".join(fixed)):
-            raise ValueError(f"expected a path without . and .. segments, got '{text}'")
-        self.params = tuple(dict.fromkeys(name.removeprefix("params.") for name in names if name != "task_id"))
-
-    def fill(self, task_id: str, params: Mapping[str, str]) -> str:
-        """The path with every placeholder encoded. Raises BadInput for what cannot fill it."""
-        parts = list(self._parts)
-        for place in range(1, len(parts), 2):
-            name = parts[place]
-            parts[place] = _segment(name, task_id if name == "task_id" else params.get(name.removeprefix("params.")))
-        path = "".join(parts)
-        if _has_dots(path):
-            raise BadInput(f"the id and params make a path segment of only dots in '{self.text}': check them")
-        return path
+def body(raw: object, where: str, problems: list[str]) -> BodyTemplate | None:
+    """A JSON body: any table."""
+    if not isinstance(raw, Mapping):
+        problems.append(f"{where}: expected a table, which is sent as JSON")
+        return None
+    try:
+        return BodyTemplate(raw)
+    except ValueError as exc:
+        problems.append(f"{where}: {exc}")
+        return None
 
 
-class BaseUrl:
-    """A base URL, checked when its preset is loaded."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. `path` is added to the base URL; `url` stands for itself."""
 
-    __slots__ = ("text",)
+    method: Literal["GET", "POST", "PUT"] = "GET"
+    path: PathTemplate | None = None
+    url: UrlTemplate | None = None
+    query: dict[str, QueryTemplate] = {}
+    headers: dict[HeaderName, HeaderTemplate] = {}
+    body: Annotated[BodyTemplate, body] | None = None
+    form: dict[str, QueryTemplate] = {}
 
-    def __init__(self, text: str) -> None:
-        """Raises ValueError with a sentence for what is no base URL."""
-        if not _is_base_url(text):
-            raise ValueError(
-                "expected a base URL such as 'https://api.example.com/v1', without user, query or fragment"
-            )
-        self.text = text.rstrip("/")
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every placeholder, in order and once."""
+        parts: list[Any] = [self.path, self.url, *self.query.values(), *self.headers.values(), self.body]
+        parts += self.form.values()
+        return tuple(dict.fromkeys(name for part in parts if part is not None for name in part.names))
+
+    @property
+    def target(self) -> str:
+        """Where it goes, as it is written: path with query, or URL."""
+        place = self.url or self.path
+        query = "&".join(f"{name}={value.text}" for name, value in self.query.items())
+        return (place.text if place is not None else "/") + (f"?{query}" if query else "")
+
+    def contradictions(self, where: str) -> list[str]:
+        """What its keys cannot be together."""
+        found = []
+        if (self.path is None) == (self.url is None):
+            found.append(f"{where}: expected either path or url")
+        if self.body is not None and self.form:
+            found.append(f"{where}: expected either body or form")
+        if self.method == "GET" and (self.body is not None or self.form):
+            found.append(f"{where}: expected method POST or PUT with a body")
+        if self.url is not None and self.query and self.url.names:
+            found.append(f"{where}.query: expected it within url")
+        barred = NOT_FOR_PRESETS.intersection(self.headers)
+        return found + [f"{where}.headers.{name}: no preset sets this one" for name in sorted(barred)]
 
 
-class Asking(msgspec.Struct, frozen=True, kw_only=True):
-    """The [ask] table: how the API is asked about one task."""
-
-    path: PathTemplate
-    method: Literal["GET", "POST"] = "GET"
-
-
-def request(asking: Asking, task_id: str, params: Mapping[str, str], base_url: str) -> Ask:
-    """The request about this task, without a credential."""
-    url = _prefix(base_url) + asking.path.fill(task_id, params)
-    return Ask(method=asking.method, url=url, headers={"accept": "application/json"})
+def request(asking: Request, values: Values, base_url: str, task_ids: list[str] | None = None) -> Ask:
+    """The request, without a credential. Raises BadInput for what cannot fill it."""
+    if asking.url is not None:
+        url = asking.url.url(values)
+    else:
+        assert asking.path is not None, "the preset was checked"
+        url = prefix(base_url) + asking.path.path(values)
+    query = _pairs(asking.query, values)
+    if query:
+        url = f"{url}{'&' if '?' in url else '?'}{query}"
+    headers = ACCEPT | {
+        name: value.header(values) for name, value in asking.headers.items() if not value.left_out(values)
+    }
+    content: bytes | None = None
+    if asking.body is not None:
+        content = msgspec.json.encode(asking.body.fill(values, task_ids))
+        headers.setdefault("content-type", JSON)
+    elif asking.form:
+        content = _pairs(asking.form, values).encode()
+        headers.setdefault("content-type", FORM)
+    return Ask(method=asking.method, url=url, headers=headers, body=content)
 
 
 @lru_cache(maxsize=256)
-def _prefix(base_url: str) -> str:
+def prefix(base_url: str) -> str:
     """The base URL without its last slash; a daemon has a handful of them. It may hold a password: never repeated."""
-    if not _is_base_url(base_url):
+    if not is_base_url(base_url):
         raise BadInput(
             "base_url cannot be used: write it as https://host or https://host/prefix, without user, query or fragment"
         )
     return base_url.rstrip("/")
 
 
-def _is_base_url(text: str) -> bool:
-    return _BASE_URL.fullmatch(text) is not None and not _has_dots(text)
-
-
-def _segment(name: str, value: str | None) -> str:
-    if value is None:
-        param = name.removeprefix("params.")
-        raise BadInput(f"the param '{param}' is missing: this provider needs it to ask about a task")
-    if not value:
-        raise BadInput(f"{name} is empty: it cannot be asked about")
-    try:
-        return quote(value, safe="")
-    except UnicodeEncodeError:
-        raise BadInput(f"{name} holds half a surrogate pair, which no URL can carry: check it") from None
-
-
-def _has_dots(path: str) -> bool:
-    return not _DOTS.isdisjoint(path.replace("%2E", ".").replace("%2e", ".").split("/"))
+def _pairs(templates: Mapping[str, QueryTemplate], values: Values) -> str:
+    """name=value&..., without what is optional and was not given."""
+    return "&".join(
+        f"{quote(name, safe='')}={value.query(values)}"
+        for name, value in templates.items()
+        if not value.left_out(values)
+    )

@@ -1,22 +1,26 @@
-"""How a request is signed: the [auth] table of a preset.
+"""How a request is signed: the [auth] table of a preset, where the credential stands in it as it is.
 
 Secret: where a credential stands in a request. Pure: key material and time come in.
 
-A kind of authentication is a struct with the keys of its table, and a line in KINDS.
+A kind of authentication is a struct with the keys of its table, and a line in schemes.py. Those that compute something
+from the credential are in signers/.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
 
-from ringback.core.errors import BadInput, nearest
-from ringback.providers import tables
+from ringback.core.errors import BadInput
 from ringback.providers.base import Ask
+from ringback.providers.tables import MaybeEmpty
+from ringback.providers.template import HeaderName
 
 
 class Auth(Protocol):
@@ -29,11 +33,41 @@ class Auth(Protocol):
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """The request with the credential. Raises BadInput for one that is missing or broken."""
 
+    def signed_at(self, ask: Ask) -> datetime | None:
+        """When a signed request says that it was signed; None for a kind that does not depend on the time."""
+
     def explain(self) -> str:
         """Where the credential stands, in words."""
 
 
-class Bearer(msgspec.Struct, frozen=True, kw_only=True):
+class Timeless:
+    """What signs the same at all times."""
+
+    __slots__ = ()
+
+    def signed_at(self, ask: Ask) -> datetime | None:
+        """Never said."""
+        return None
+
+
+class Open(msgspec.Struct, Timeless, frozen=True, kw_only=True):
+    """Nothing: whoever knows the id may ask."""
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
+        """Leave it as it is."""
+        return ask
+
+    def explain(self) -> str:
+        """Say so."""
+        return "nothing: no credential is needed"
+
+
+class Bearer(msgspec.Struct, Timeless, frozen=True, kw_only=True):
     """`Authorization: Bearer KEY`."""
 
     credential: str = "api_key"
@@ -45,29 +79,84 @@ class Bearer(msgspec.Struct, frozen=True, kw_only=True):
 
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """Add the header."""
-        return replace(ask, headers={**ask.headers, "authorization": f"Bearer {_of(credentials, self.credential)}"})
+        return with_headers(ask, authorization=f"Bearer {credential(credentials, self.credential)}")
 
     def explain(self) -> str:
         """Name the header."""
         return f"the header Authorization: Bearer <{self.credential}>"
 
 
-KINDS: Mapping[str, type[Bearer]] = {"bearer": Bearer}
+class Header(msgspec.Struct, Timeless, frozen=True, kw_only=True):
+    """Any header, with what stands before the key: `Authorization: Key KEY`, `X-API-Key: KEY`."""
+
+    name: HeaderName
+    prefix: str = ""
+    credential: str = "api_key"
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The key."""
+        return (self.credential,)
+
+    def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
+        """Add the header."""
+        value = f"{self.prefix} {credential(credentials, self.credential)}".strip()
+        return replace(ask, headers={**ask.headers, self.name: value})
+
+    def explain(self) -> str:
+        """Name the header."""
+        return f"the header {self.name}: {f'{self.prefix} <{self.credential}>'.strip()}"
 
 
-def chosen(raw: object, where: str, problems: list[str]) -> Auth | None:
-    """The kind that a preset's table names, with its keys; None when something is wrong with it."""
-    type = raw.get("type") if isinstance(raw, Mapping) else None
-    kind = KINDS.get(type) if isinstance(type, str) else None
-    if not isinstance(raw, Mapping) or kind is None:
-        got = f", got '{type}'.{nearest(type, KINDS)}" if isinstance(type, str) else ""
-        problems.append(f"{where}.type: expected one of {', '.join(KINDS)}{got}")
-        return None
-    return tables.table(kind, {key: value for key, value in raw.items() if key != "type"}, where, problems)
+class Query(msgspec.Struct, Timeless, frozen=True, kw_only=True):
+    """A parameter of the query: `?key=KEY`."""
+
+    name: str
+    credential: str = "api_key"
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The key."""
+        return (self.credential,)
+
+    def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
+        """Add the parameter."""
+        pair = f"{quote(self.name, safe='')}={quote(credential(credentials, self.credential), safe='')}"
+        return replace(ask, url=f"{ask.url}{'&' if '?' in ask.url else '?'}{pair}")
+
+    def explain(self) -> str:
+        """Name the parameter."""
+        return f"the query parameter {self.name}=<{self.credential}>"
 
 
-def _of(credentials: Mapping[str, str], name: str) -> str:
-    """One credential, fit for a header. Its value is in no message."""
+class Basic(msgspec.Struct, Timeless, frozen=True, kw_only=True):
+    """`Authorization: Basic base64(USERNAME:PASSWORD)` (RFC 7617). An empty name stands for nothing."""
+
+    username: MaybeEmpty = MaybeEmpty("username")
+    password: MaybeEmpty = MaybeEmpty("password")
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Those of the two that are named."""
+        return tuple(name for name in (self.username, self.password) if name)
+
+    def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
+        """Add the header."""
+        pair = ":".join(credential(credentials, name) if name else "" for name in (self.username, self.password))
+        return with_headers(ask, authorization=f"Basic {base64.b64encode(pair.encode()).decode()}")
+
+    def explain(self) -> str:
+        """Name the header."""
+        return f"the header Authorization: Basic, of {' and '.join(f'<{name}>' for name in self.credentials)}"
+
+
+def with_headers(ask: Ask, **headers: str) -> Ask:
+    """The request with these headers, `_` standing for `-`."""
+    return replace(ask, headers={**ask.headers, **{name.replace("_", "-"): value for name, value in headers.items()}})
+
+
+def credential(credentials: Mapping[str, str], name: str) -> str:
+    """One credential, fit for a header. Its value is in no message. Raises BadInput."""
     value = credentials.get(name, "")
     if not value:
         raise BadInput(f"the account has no {name}: set it in its configuration", code="no_credential")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +22,11 @@ DEPTH_LIMIT = 100
 """Levels of an answer. Its parts are nested again in journal lines and events, and receivers have limits, too."""
 
 EXCERPT_LIMIT = 120
+
+_EPOCH = re.compile(r"[0-9]{9,17}(?:\.[0-9]{1,9})?")
+_UNITS = (1, 1_000, 1_000_000)
+_FAR = 10**11
+"""Seconds: the year 5138. What is more is counted in a smaller unit."""
 
 _CONTAINERS = frozenset({dict, list})
 _BOM = b"\xef\xbb\xbf"
@@ -50,6 +57,31 @@ def parse(body: bytes) -> Any:
     return value
 
 
+def unpacked(value: Any) -> Any:
+    """A text that is a JSON object, list or string as that value; everything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "[", '"'):
+        return value
+    try:
+        return parse(value.encode("utf-8", "replace"))
+    except Unreadable:
+        return value
+
+
+def moment(value: Any) -> datetime | None:
+    """A time as APIs write it: RFC 3339, or seconds, milliseconds or microseconds since 1970; None for all else."""
+    words = text(value)
+    if words is None or isinstance(value, bool):
+        return None
+    try:
+        if not _EPOCH.fullmatch(words):
+            at = datetime.fromisoformat(words)
+            return at.astimezone(UTC) if at.tzinfo is not None else None
+        seconds = float(words)
+        return datetime.fromtimestamp(seconds / next(unit for unit in _UNITS if seconds < _FAR * unit), UTC)
+    except (ValueError, OverflowError, OSError, StopIteration):
+        return None
+
+
 def document(value: Any) -> Document:
     """A parsed value as a document."""
     return Document.of_text(_encode(value))
@@ -70,11 +102,11 @@ def text(value: Any) -> str | None:
 
 
 def message(value: Any) -> str | None:
-    """A value as words for people: a scalar's text, anything else as compact JSON; None for null and what is empty."""
-    if value is None or (isinstance(value, (str, list, dict)) and not value):
+    """A value as words for people: a scalar's text, anything else as compact JSON; None for what says nothing."""
+    if value is None or value is False or (isinstance(value, (list, dict)) and not value):
         return None
     words = text(value)
-    return words if words is not None else _encode(value).decode()
+    return (words if words.strip() else None) if words is not None else _encode(value).decode()
 
 
 def shortened(words: str, limit: int) -> str:

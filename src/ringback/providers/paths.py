@@ -8,6 +8,7 @@ Nearly every expression of the catalogue is a plain path (`data.status`, `data[0
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections.abc import Callable, Sequence
@@ -25,6 +26,12 @@ EXPRESSION_LIMIT = 1024
 NESTING_LIMIT = 40
 """Levels of an expression: a search recurses once a level, from whatever depth it is called at."""
 
+GROWTH_LIMIT = 1000
+"""`[@,@] | [@,@] | ...` doubles at every step, `to_string([@])` quotes: a short expression could fill the memory."""
+
+LOOKS_INTO = frozenset({"subexpression", "index_expression", "flatten", "filter_projection", "value_projection"})
+"""Nodes that look for something in their first child."""
+
 MISSING: Any = object()
 """What a field finds where nothing is; null is something."""
 
@@ -41,20 +48,23 @@ Finder = Callable[[Any], Any]
 class Path:
     """A compiled expression. Two are equal when their text is."""
 
-    __slots__ = ("find", "text")
+    __slots__ = ("each", "find", "text")
 
     def __init__(self, text: str) -> None:
         """Compile; raises ValueError with a sentence for what is no expression."""
         self.text = text
+        self.each: tuple[Path, ...] = (self,)
+        """The paths that are tried one after another."""
         self.find: Finder = _compiled(text)
         """The value there in a document, None where nothing is. Never raises."""
 
     @classmethod
     def first_of(cls, paths: Sequence[Path]) -> Path:
-        """Several paths in order: the first whose value is true, else what the last one finds."""
+        """Several paths in order: the first whose value is true; nothing when none is."""
         chosen = cls.__new__(cls)
-        chosen.text = ", else ".join(path.text for path in paths)
-        chosen.find = _first_of([path.find for path in paths])
+        chosen.each = tuple(each for path in paths for each in path.each)
+        chosen.text = ", else ".join(path.text for path in chosen.each)
+        chosen.find = _first_true([path.find for path in paths])
         return chosen
 
     def holds(self, document: Any) -> bool:
@@ -87,8 +97,22 @@ class Field:
         """The value, or MISSING."""
         return _walk(document, self._steps, MISSING)
 
+    def hold(self, value: Any) -> Any:
+        """A document that has nothing but this value, at this place."""
+        for step in reversed(self._steps):
+            value = {step: value} if isinstance(step, str) else [value]
+        return value
+
+    def change(self, document: Any, how: Callable[[Any], Any]) -> None:
+        """Put something else in the value's place, in the document itself; nothing where there is none."""
+        parent = _walk(document, self._steps[:-1], None)
+        if type(parent) is dict and self.name in parent:
+            parent[self.name] = how(parent[self.name])
+
 
 def _compiled(text: str) -> Finder:
+    if len(text) > EXPRESSION_LIMIT:
+        raise ValueError(f"expected an expression of at most {EXPRESSION_LIMIT} characters, got {len(text)}")
     choices = [_steps(choice) for choice in text.split(" || ")]
     plain = [_walking(steps) for steps in choices if steps is not None]
     if len(plain) < len(choices):
@@ -135,12 +159,21 @@ def _first_of(finders: Sequence[Finder]) -> Finder:
     return find
 
 
+def _first_true(finders: Sequence[Finder]) -> Finder:
+    """The first that is true, else nothing."""
+    first = _first_of(finders)
+
+    def find(document: Any) -> Any:
+        found = first(document)
+        return None if _is_false(found) else found
+
+    return find
+
+
 def _searching(text: str) -> Finder:
-    if len(text) > EXPRESSION_LIMIT:
-        raise ValueError(f"expected an expression of at most {EXPRESSION_LIMIT} characters, got {len(text)}")
     try:
         compiled = jmespath.compile(text)
-        nesting = _checked(compiled.parsed)
+        nesting, growth = _checked(compiled.parsed), _growth(compiled.parsed)
     except RecursionError:
         raise ValueError("expected an expression that is not nested so deeply") from None
     except JMESPathError as exc:
@@ -149,6 +182,8 @@ def _searching(text: str) -> Finder:
         raise ValueError(f"expected a JMESPath expression, got {text!r}{at}") from exc
     if nesting > NESTING_LIMIT:
         raise ValueError(f"expected an expression of at most {NESTING_LIMIT} levels, got {nesting}")
+    if growth > GROWTH_LIMIT:
+        raise ValueError("expected an expression that does not multiply what it finds so often")
 
     def find(document: Any) -> Any:
         try:
@@ -160,11 +195,31 @@ def _searching(text: str) -> Finder:
 
 
 def _checked(node: Any) -> int:
-    """How deep an expression is nested. JMESPath itself finds an unknown function only when it gets there."""
-    children = node["children"] if isinstance(node, dict) else node if isinstance(node, list) else ()
+    """How deep an expression is nested. Raises ValueError for what JMESPath takes and nobody can mean."""
+    children: Sequence[Any] = node["children"] if isinstance(node, dict) else node if isinstance(node, list) else ()
     if isinstance(node, dict) and node["type"] == "function_expression":
         _check_call(node["value"], len(children))
+    if isinstance(node, dict) and node["type"] in LOOKS_INTO and children[0]["type"] == "not_expression":
+        raise ValueError("expected !(a.b) for what is not at a.b: JMESPath reads !a.b as (!a).b, where nothing ever is")
     return 1 + max((_checked(child) for child in children), default=0)
+
+
+def _growth(node: Any) -> int:
+    """How many times over a value can come out."""
+    children = node["children"] if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return math.prod((_repeats(node, children) if isinstance(node, dict) else 1, *map(_growth, children)))
+
+
+def _repeats(node: Any, children: Sequence[Any]) -> int:
+    """Lists and tables that an expression makes may repeat what it has, texts quote it, and join its separator."""
+    if node["type"] in ("multi_select_list", "multi_select_dict"):
+        return max(len(children), 1)
+    if node["type"] != "function_expression" or node["value"] not in ("to_string", "join"):
+        return 1
+    if node["value"] == "to_string":
+        return 2
+    separator = children[0]
+    return max(len(str(separator["value"])), 1) if separator["type"] == "literal" else GROWTH_LIMIT + 1
 
 
 def _check_call(name: str, given: int) -> None:

@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ringback.core.errors import PresetError, UnknownName, nearest
-from ringback.providers import spec
-from ringback.providers.spec import Preset
+from ringback.core.model import Watch
+from ringback.providers import described, spec
+from ringback.providers.base import About
+from ringback.providers.preset import Preset
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 
 
 class Shelf:
-    """A Catalogue of files."""
+    """A Catalogue of files, and beside them `http`, which every watch describes for itself."""
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = dict(files)
@@ -30,12 +32,24 @@ class Shelf:
                 provider=id[:80],
             )
         if id not in self._loaded:
-            self._loaded[id] = spec.load(self._files[id])
+            self._loaded[id] = Preset(spec.load(self._files[id]))
         return self._loaded[id]
 
-    def all(self) -> list[Preset]:
+    def presets(self) -> list[Preset]:
         """Every preset, by vendor and id. Raises PresetError for the first file that is wrong."""
-        return sorted((self.get(id) for id in self._files), key=lambda preset: (preset.about.vendor, preset.about.id))
+        return sorted(map(self.get, self._files), key=lambda preset: (preset.about.vendor, preset.about.id))
+
+    def about(self, id: str) -> About:
+        """What one provider is. Raises UnknownName, PresetError."""
+        return described.ABOUT if id == described.HTTP else self.get(id).about
+
+    def abouts(self) -> list[About]:
+        """What all are, by vendor and id."""
+        return [*(preset.about for preset in self.presets()), described.ABOUT]
+
+    def of(self, watch: Watch) -> Preset:
+        """What asks for a watch and reads its answers: its preset, or its own description."""
+        return described.preset(watch.dialect) if watch.provider == described.HTTP else self.get(watch.provider)
 
 
 def shipped(extra_paths: Iterable[Path] = ()) -> Shelf:
@@ -43,13 +57,20 @@ def shipped(extra_paths: Iterable[Path] = ()) -> Shelf:
 
     Raises PresetError for a path that does not exist.
     """
-    files = _files_of(CATALOGUE)
+    files = files_of(CATALOGUE)
     for path in extra_paths:
-        files.update(_files_of(path))
+        files.update(files_of(path))
     return Shelf(files)
 
 
-def _files_of(path: Path) -> dict[str, Path]:
+def places(configuration: Path | None, paths: Iterable[str]) -> list[Path]:
+    """Where a user's own presets are: in the folder `providers` beside the configuration, and where it says."""
+    beside = [configuration.parent / "providers"] if configuration is not None else []
+    return [*(folder for folder in beside if folder.is_dir()), *map(Path, paths)]
+
+
+def files_of(path: Path) -> dict[str, Path]:
+    """The preset files of a folder, or the one that is named, by id. Raises PresetError where there is nothing."""
     if path.is_dir():
         return {file.stem: file for file in sorted(path.glob("*.toml"))}
     if path.is_file():

@@ -2,10 +2,10 @@
 
 Secret: how a preset's keys are checked, and how a problem with one is worded. Pure.
 
-A struct's annotations are the language: `str`, a `Literal` of words, a nested struct (a table), `dict[str, X]`,
-`tuple[X, ...]`, any of them `| None`, a class that is built from text and raises ValueError("expected ..."), or
-`Annotated[X, reader]`, whose reader checks the table itself because one of its keys decides which others there are. A
-class with `first_of` takes a list of texts, too.
+A struct's annotations are the language: `str`, `bool`, `int`, a `Literal` of words, a nested struct (a table),
+`dict[K, X]`, `tuple[X, ...]`, any of them `| None`, a class that is built from text and raises ValueError("expected
+..."), or `Annotated[X, reader]`, whose reader checks the value itself. A class with `first_of` takes a list of texts,
+too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,22 @@ T = TypeVar("T", bound=msgspec.Struct)
 BAD: Any = object()
 """Stands for a value that was found wrong; nothing is built from it."""
 
-_NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "a table", list: "a list"}
+
+class MaybeEmpty(str):
+    """Text that may be empty."""
+
+    __slots__ = ()
+
+
+_NAMES = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    dict: "a table",
+    list: "a list",
+    type(None): "null",  # in JSON alone: the provider `http`
+}
 
 
 def table(kind: type[T], raw: object, where: str, problems: list[str]) -> T | None:
@@ -60,7 +75,7 @@ def _value(kind: Any, raw: object, where: str, problems: list[str]) -> Any:
     if origin is typing.Annotated:
         return arguments[1](raw, where, problems)
     if origin is dict:
-        return _mapping(arguments[1], raw, where, problems)
+        return _mapping(arguments[0], arguments[1], raw, where, problems)
     if origin is tuple:
         return _list(arguments[0], raw, where, problems)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -75,11 +90,12 @@ def _without_none(kind: Any) -> Any:
     return kind
 
 
-def _mapping(kind: Any, raw: object, where: str, problems: list[str]) -> Any:
+def _mapping(name: Any, kind: Any, raw: object, where: str, problems: list[str]) -> Any:
     if not isinstance(raw, dict):
         problems.append(_expected(where, "a table", raw))
         return BAD
-    return {key: _value(kind, value, _key(where, key), problems) for key, value in raw.items()}
+    keys = {key: key if name is str else _scalar(name, key, _key(where, key), problems) for key in raw}
+    return {keys[key]: _value(kind, value, _key(where, key), problems) for key, value in raw.items()}
 
 
 def _list(kind: Any, raw: object, where: str, problems: list[str]) -> Any:
@@ -98,16 +114,27 @@ def _first_of(kind: Any, raw: list[object], where: str, problems: list[str]) -> 
 
 
 def _scalar(kind: Any, raw: object, where: str, problems: list[str]) -> Any:
-    """Text, or what is made of text."""
+    """Text, or what is made of text; true and false; a whole number."""
+    if kind in (bool, int):
+        if type(raw) is kind:
+            return raw
+        problems.append(_expected(where, _describe(kind), raw))
+        return BAD
     words = typing.get_args(kind)
-    if not isinstance(raw, str) or not raw.strip() or (words and raw not in words):
+    if not isinstance(raw, str) or not (raw.strip() or kind is MaybeEmpty) or (words and raw not in words):
         problems.append(_expected(where, _describe(kind), raw) + _suggestion(raw, words))
         return BAD
     try:
-        return raw if words or kind is str else kind(raw)
+        return raw if words or kind in (str, MaybeEmpty) else _made(kind, raw)
     except ValueError as exc:
         problems.append(f"{where}: {exc}")
         return BAD
+
+
+@lru_cache(maxsize=4096)
+def _made(kind: Any, raw: str) -> Any:
+    """What is made of text never changes, and presets have many texts in common."""
+    return kind(raw)
 
 
 def _suggestion(raw: object, words: tuple[str, ...]) -> str:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from ringback.settings.forms import FromEnvironment, InFile, Slip, UnknownKey
+from ringback.settings.forms import ByCommand, FromEnvironment, InFile, Slip, UnknownKey
+from ringback.settings.section import Section
 
 PREFIX = "RINGBACK_"
 NEAR = 0.6
@@ -68,8 +69,10 @@ def _places(section: type[BaseModel], before: tuple[str, ...] = ()) -> Iterator[
             yield from _places(kind, (*before, name, *star, *tag))
         if not inner:
             yield (*before, name)
-            if name in getattr(section, "secret_keys", ()):
+            if issubclass(section, Section) and name in section.secret_keys:
                 yield (*before, f"{name}_file")
+                if section.commands:
+                    yield (*before, f"{name}_command")
 
 
 def spelled(place: Sequence[int | str]) -> str:
@@ -121,7 +124,7 @@ def _about_type(detail: ErrorDetails, context: Mapping[str, Any]) -> str:
 
 def _variable(value: object) -> str:
     """The variable that a value came from; of a table, that of its first value."""
-    while (isinstance(value, dict) and value) or isinstance(value, Slip | InFile):
+    while (isinstance(value, dict) and value) or isinstance(value, Slip | InFile | ByCommand):
         value = next(iter(value.values())) if isinstance(value, dict) else value[0]
     return value.variable if isinstance(value, FromEnvironment) else ""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,11 +21,12 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
-from ringback.core.durations import duration
 from ringback.core.errors import BadInput, nearest
 from ringback.core.model import EventType
 from ringback.core.routing import matches
 from ringback.credentials import Secret, climbs, origin_of
+from ringback.durations import duration
+from ringback.minted import Minted
 from ringback.sinks.signing import key_of
 from ringback.sinks.template import Template
 from ringback.sinks.webhook import custom_headers
@@ -54,6 +57,13 @@ class InFile(NamedTuple):
     """A secret that is given by file; `twice` when it is given by value, too."""
 
     path: object
+    twice: bool
+
+
+class ByCommand(NamedTuple):
+    """A secret that a program prints; `twice` when it is given in another way, too."""
+
+    command: object
     twice: bool
 
 
@@ -177,6 +187,7 @@ SomeTexts = Annotated[Texts, Field(min_length=1)]
 Globs = Annotated[SomeTexts, AfterValidator(_globs)]
 Waits = Annotated[tuple[Wait, ...], BeforeValidator(unpacked), Field(max_length=64)]
 TextTable = Annotated[dict[str, str], BeforeValidator(unpacked)]
+AnyTable = Annotated[dict[str, Any], BeforeValidator(unpacked)]
 Headers = Annotated[TextTable, AfterValidator(judged(custom_headers))]
 Body = Annotated[dict[str, Any], BeforeValidator(unpacked), AfterValidator(_body)]
 
@@ -258,7 +269,9 @@ def _or_nothing(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(lambda value: check(value) if value else value)
 
 
-def _task_id(value: object) -> str | int:
+def _task_id(value: object) -> str | int | None:
+    if value is None:
+        return value
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise ValueError("must be the id that the provider answered with: text in quotes, or a whole number")
     return value
@@ -278,7 +291,7 @@ Proxy = Annotated[str, _or_nothing(_proxy)]
 CaFile = Annotated[str, _or_nothing(_ca_file)]
 PemFile = Annotated[str, _or_nothing(_pem_file)]
 StoreUrl = Annotated[str, AfterValidator(_store)]
-TaskId = Annotated[str | int, PlainValidator(_task_id)]
+TaskId = Annotated[str | int | None, PlainValidator(_task_id)]
 FilledText = Annotated[str, Field(min_length=1)]
 
 # ---------------------------------------------------------------------- secrets
@@ -293,6 +306,10 @@ def _secret(value: object) -> Secret:
             raise UnknownKey
         case InFile(_, True):
             raise ValueError("is given twice, by value and by file: keep one")
+        case ByCommand(_, True):
+            raise ValueError("is given twice, by command and in another way: keep one")
+        case ByCommand(command):
+            return Minted(_program(command))
         case InFile(str(path), _) if path:
             secret = Secret.in_file(path)
         case InFile():
@@ -305,6 +322,19 @@ def _secret(value: object) -> Secret:
             raise ValueError("must be text in quotes")
     judged(Secret.reveal)(secret)
     return secret
+
+
+def _program(command: object) -> list[str]:
+    """A program and its arguments: a list, or text that is split as a shell would; no shell sees it."""
+    try:
+        argv = shlex.split(command) if isinstance(command, str) else command
+    except ValueError as error:
+        raise ValueError(f"its command cannot be split into words ({error})") from error
+    if not isinstance(argv, list) or not argv or not all(isinstance(word, str) and word for word in argv):
+        raise ValueError('its command must be text, or a list such as ["gcloud", "auth", "print-access-token"]')
+    if shutil.which(argv[0]) is None:
+        raise ValueError(f"there is no program {argv[0][:80]}: give its path")
+    return argv
 
 
 def _signing(secret: Secret) -> Secret:

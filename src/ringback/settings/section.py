@@ -13,10 +13,14 @@ from ringback.settings.forms import InFile, unpacked
 
 
 class Section(BaseModel):
-    """A table of the file. What `secret_keys` names may also be given by file, as `<key>_file`."""
+    """A table of the file. What `secret_keys` names may also be given by file, as `<key>_file`.
+
+    Where there are `commands`, a program may print it, too: `<key>_command`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     secret_keys: ClassVar[frozenset[str]] = frozenset()
+    commands: ClassVar[bool] = False
 
     @model_validator(mode="before")
     @classmethod

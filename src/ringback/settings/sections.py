@@ -30,7 +30,9 @@ from ringback.settings.addresses import Ways
 from ringback.settings.complaints import spelled, told
 from ringback.settings.destinations import Destination
 from ringback.settings.forms import (
+    AnyTable,
     BaseUrl,
+    ByCommand,
     CaFile,
     Count,
     Credential,
@@ -61,6 +63,8 @@ from ringback.settings.section import Section
 
 SLIP = 0.8
 """How near to a key of an account another one is taken for a slip of the pen; `app_key` is a credential of its own."""
+
+COMMAND = "_command"
 
 LOOPBACK = re.compile(r"localhost|127\.[0-9]+\.[0-9]+\.[0-9]+|::1")
 
@@ -114,7 +118,7 @@ class StoreSettings(Section):
 class Polling(Section):
     """How often is asked, how many at once, and when to stop."""
 
-    cadence: Literal["fixed"] = "fixed"
+    cadence: Literal["learned", "fixed"] = "learned"
     min_interval: Duration = timedelta(seconds=1)
     max_interval: Duration = timedelta(seconds=60)
     interval: Duration = Field(default=timedelta(seconds=5), validate_default=True)
@@ -138,6 +142,7 @@ class Account(Section):
 
     model_config = ConfigDict(extra="allow")
     secret_keys = frozenset({"api_key"})
+    commands = True
     __pydantic_extra__: dict[str, Credential] = Field(init=False)
 
     api_key: Credential | None = None
@@ -161,7 +166,11 @@ class Account(Section):
 
     @classmethod
     def _with_files(cls, table: dict[str, Any]) -> dict[str, Any]:
-        filled = super()._with_files(table)
+        """Also every `<key>_command` under its key."""
+        filled = super()._with_files({key: value for key, value in table.items() if not key.endswith(COMMAND)})
+        for key in (key for key in table if key.endswith(COMMAND)):
+            name = key.removesuffix(COMMAND)
+            filled[name] = ByCommand(unpacked(table[key]), name in filled)
         return {key: Slip(value) if cls._is_slip(key, value) else value for key, value in filled.items()}
 
     @classmethod
@@ -171,7 +180,7 @@ class Account(Section):
             return False
         known = [name for name in cls.model_fields if name not in cls.secret_keys]
         return (
-            not isinstance(value, str | InFile | Secret)
+            not isinstance(value, str | InFile | ByCommand | Secret)
             or re.fullmatch(r"[a-z0-9_]+", key) is None
             or _letters(key) in map(_letters, cls.model_fields)
             or bool(get_close_matches(key, known, 1, SLIP))
@@ -193,7 +202,9 @@ class WatchEntry(Section):
     secret_keys = frozenset({"callback_secret"})
 
     provider: FilledText
-    task_id: TaskId
+    ask: AnyTable | None = Field(default=None, repr=False, exclude=True)
+    read: AnyTable | None = None
+    task_id: TaskId = Field(default=None, validate_default=True)
     account: Name | None = None
     params: TextTable = Field(default={})
     callback_url: Url | None = Field(default=None, repr=False, exclude=True)
@@ -204,6 +215,13 @@ class WatchEntry(Section):
     deadline: Duration | None = None
     interval: Duration | None = None
     reopen: bool = False
+
+    @field_validator("task_id")
+    @classmethod
+    def _named(cls, task_id: str | int | None, info: ValidationInfo) -> str | int | None:
+        if task_id is None and not info.data.get("ask"):
+            raise ValueError("is missing")
+        return task_id
 
 
 class Callbacks(Section):
@@ -226,6 +244,12 @@ class Egress(Section):
     proxy: Proxy = Field(default="", repr=False, exclude=True)
 
 
+class Providers(Section):
+    """Presets of your own, beside those in the folder `providers` next to the configuration."""
+
+    paths: Texts = ()
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Made by `load`; without arguments it is the built-in defaults, which run."""
 
@@ -241,6 +265,7 @@ class Settings(BaseSettings):
     watches: tuple[WatchEntry, ...] = ()
     callbacks: Callbacks = Callbacks()
     egress: Egress = Egress()
+    providers: Providers = Providers()
     _source: Path | None = PrivateAttr(default=None)
 
     @property

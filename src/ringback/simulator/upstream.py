@@ -1,4 +1,4 @@
-"""The simulated 302.AI: its routes, its memory of tasks, its faults, and scripts for tests.
+"""The simulated vendors: which request is whose, the memory of tasks, faults, and scripts for tests.
 
 Secret: which request gets which reply. The clock is handed down, so that a test can turn it.
 """
@@ -7,18 +7,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
 
 from ringback.core.document import digest
-from ringback.simulator import browser
-from ringback.simulator.browser import Options, envelope
+from ringback.core.health import RATE_LIMITED, UNAUTHORIZED
+from ringback.core.lifecycle import NOT_FOUND
+from ringback.providers.base import REJECTED, UNAVAILABLE
+from ringback.providers.preset import Preset
+from ringback.providers.shelf import shipped
+from ringback.providers.template import IDS
+from ringback.simulator import world
+from ringback.simulator.dialect import Dialect
+from ringback.simulator.routes import Found, Route, routes
 from ringback.simulator.wire import Reply, Request, Wire
+from ringback.simulator.world import Options, Stage
 
+USUAL = "302ai-browser"
 TASKS_KEPT = 100_000
 """The oldest is forgotten for a newer one."""
 
@@ -31,6 +41,7 @@ class _Task:
     """What the upstream knows of a task; `born_s` is None while it was asked for but never submitted."""
 
     def __init__(self) -> None:
+        self.vendor = ""
         self.born_s: float | None = None
         self.polls = 0
         self.script: Sequence[Reply] = ()
@@ -38,12 +49,16 @@ class _Task:
 
 
 class Simulator:
-    """A local upstream. Start it as a context manager, or with `start` and `stop`."""
+    """A local upstream that speaks one preset or many. Start it as a context manager, or with `start` and `stop`.
+
+    What begins with the id of a preset is asked of that one; all else of whichever knows the task, or fits best.
+    """
 
     def __init__(
         self,
         options: Options | None = None,
         *,
+        presets: Sequence[Preset] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Callable[[], float] | None = None,
@@ -53,6 +68,11 @@ class Simulator:
         self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
         self._host, self._port, self._clock = host, port, clock
         self._wire = Wire(self._answer)
+        spoken = presets if presets is not None else [shipped().get(USUAL)]
+        self._presets = {preset.about.id: preset for preset in spoken}
+        found = [route for preset in spoken for route in routes(preset)]
+        self._routes = sorted(found, key=lambda route: -route.weight)
+        self._dialects: dict[str, Dialect] = {}
         self._tasks: dict[str, _Task] = {}
         self._submitted = 0
 
@@ -115,67 +135,104 @@ class Simulator:
 
     async def _answer(self, request: Request) -> Reply:
         self.requests.append(request)
-        match request.method, request.segments:
-            case "POST", ["302", "browser", "submit"]:
-                reply = self._refused(request) or self._accept(request)
-            case "GET", ["302", "browser", "tasks", task_id]:
-                reply = self._poll(request, task_id)
-            case _:
-                reply = Reply(status=404, body=envelope(-10012, "there is no such API"))
+        route, found = self._meant(request)
+        if route is None:
+            reply = self._first().problem(REJECTED, "there is no such API", 404)
+        else:
+            reply = self._reply(route, found, request)
         if self.options.latency:
             await asyncio.sleep(self.options.latency.total_seconds())
         return reply
 
-    def _refused(self, request: Request) -> Reply | None:
-        given, key = request.headers.get("authorization"), self.options.key
-        if key is None or given == f"Bearer {key}":
-            return None
-        if given is None:
-            return Reply(status=401, body=envelope(-10001, "Missing apikey"))
-        return Reply(status=401, body=envelope(-10002, "The apikey you provided is not correct"))
+    def _meant(self, request: Request) -> tuple[Route | None, Found]:
+        """Whose request it is, and what it holds: the vendor that has the task, else the first that fits."""
+        first: tuple[Route | None, Found] = (None, {})
+        for route, found in self._matches(request):
+            task = self._tasks.get(self._dialect(route.preset).task_of(found))
+            if task is not None and task.vendor == route.preset.about.id:
+                return route, found
+            if first[0] is None:
+                first = (route, found)
+        return first
 
-    def _accept(self, request: Request) -> Reply:
-        try:
-            wanted = msgspec.json.decode(request.body, type=dict[str, Any])
-        except msgspec.DecodeError:
-            wanted = {}
-        if not wanted.get("task"):
-            return Reply(status=400, body=envelope(-10003, "the body must be JSON with a task"))
-        return Reply(body={"task_id": self.submit()})
+    def _matches(self, request: Request) -> Iterator[tuple[Route, Found]]:
+        path = request.target.partition("?")[0]
+        named, _, rest = path.removeprefix("/").partition("/")
+        pinned = named if named in self._presets else None
+        for route in self._routes:
+            about = route.preset.about
+            if pinned in (None, about.id):
+                asked = f"/{rest}" if pinned is not None else path
+                found = route.match(request, asked.removeprefix(_prefix(about.base_url)))
+                if found is not None:
+                    yield route, found
 
-    def _poll(self, request: Request, task_id: str) -> Reply:
-        task = self._task(task_id)
-        task.polls += 1
-        self._tell_waiting(task)
-        refused = self._refused(request)
-        if refused is not None:
-            return refused
+    def _reply(self, route: Route, found: Found, request: Request) -> Reply:
+        dialect = self._dialect(route.preset)
+        task_id = dialect.task_of(found)
+        if route.kind == "poll":
+            task = self._task(task_id)
+            task.polls += 1
+            self._tell_waiting(task)
+        if self.options.key is not None and not dialect.admits(request, self.options.key):
+            return dialect.problem(UNAUTHORIZED, "The key is missing or not correct", 401)
+        match route.kind:
+            case "submit":
+                return self._accept(dialect, found, request)
+            case "result":
+                return dialect.result(task_id)
+            case "batch":
+                tasks = {id: self._task(id) for id in found[IDS]}
+                known = {id: task for id, task in tasks.items() if task.born_s is not None or not self.options.strict}
+                stages = {id: self._stage(id, task) for id, task in known.items()}
+                return dialect.batch(stages, [id for id in tasks if id not in known], self.url)
+            case "poll":
+                return self._poll(dialect, task_id, self._task(task_id))
+
+    def _accept(self, dialect: Dialect, found: Found, request: Request) -> Reply:
+        if not request.body:
+            return dialect.problem(REJECTED, "the body must say what the task is", 400)
+        task_id = self.submit()
+        self._task(task_id).vendor = dialect.preset.about.id
+        return dialect.accepted(task_id, found, self.url)
+
+    def _poll(self, dialect: Dialect, task_id: str, task: _Task) -> Reply:
         if task.script:
             return task.script[min(task.polls, len(task.script)) - 1]
         if task.born_s is None and self.options.strict:
-            return Reply(status=404, body=envelope(-10013, "task not found"))
+            return dialect.problem(NOT_FOUND, "task not found", 404)
+        return self._fault(dialect, task_id, task.polls) or dialect.poll(task_id, self._stage(task_id, task), self.url)
+
+    def _stage(self, task_id: str, task: _Task) -> Stage:
         if task.born_s is None:
             task.born_s = self._now()
-        return self._fault(task_id, task.polls) or Reply(
-            body=browser.answer(self.options, task_id, self._now() - task.born_s)
-        )
+        return world.stage(self.options, task_id, self._now() - task.born_s)
 
-    def _fault(self, task_id: str, poll: int) -> Reply | None:
+    def _fault(self, dialect: Dialect, task_id: str, poll: int) -> Reply | None:
         """Now and then what real gateways do: 429, or one of three ways to break."""
         options = self.options
-        drawn = browser.chance(options, "fault", task_id, poll)
+        drawn = world.chance(options, "fault", task_id, poll)
         if drawn < options.throttle:
-            after = {"retry-after": str(THROTTLED_FOR_S)}
-            return Reply(status=429, headers=after, body=envelope(-10005, "too many requests"))
+            throttled = dialect.problem(RATE_LIMITED, "too many requests", 429)
+            return msgspec.structs.replace(throttled, headers={"retry-after": str(THROTTLED_FOR_S)})
         if drawn >= options.throttle + options.error_rate:
             return None
         page = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
         broken = (
             Reply(status=502, headers={"content-type": "text/html"}, body=page),
-            Reply(status=500, body=envelope(-10000, "internal error")),
-            Reply(body=b'{"task_id": "' + task_id.encode("utf-8", "replace") + b'", "status": "runn'),
+            dialect.problem(UNAVAILABLE, "internal error", 500),
+            Reply(body=b'{"id": "' + task_id.encode("utf-8", "replace") + b'", "status": "runn'),
         )
-        return broken[int(browser.chance(options, "broken", task_id, poll) * len(broken))]
+        return broken[int(world.chance(options, "broken", task_id, poll) * len(broken))]
+
+    def _dialect(self, preset: Preset) -> Dialect:
+        """Made when it is first spoken: working out what a vendor can say takes a while."""
+        if preset.about.id not in self._dialects:
+            self._dialects[preset.about.id] = Dialect(preset, self.options)
+        return self._dialects[preset.about.id]
+
+    def _first(self) -> Dialect:
+        return self._dialect(next(iter(self._presets.values())))
 
     # ------------------------------------------------------------------ memory
 
@@ -195,3 +252,8 @@ class Simulator:
 
     def _now(self) -> float:
         return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+
+
+def _prefix(base_url: str) -> str:
+    """The path of a base URL: an account's own base URL, which leads here, need not have it."""
+    return urlsplit(base_url.replace("{", "").replace("}", "")).path.rstrip("/")

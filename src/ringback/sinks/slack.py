@@ -25,9 +25,9 @@ from msgspec.structs import replace
 from ringback.core.errors import BadInput, RingbackError
 from ringback.core.model import Answer, AttemptOutcome, Event
 from ringback.core.retry import Outcome
-from ringback.core.retry_after import retry_after
 from ringback.core.routing import origin
 from ringback.outbound import DIRECT, Outbound, OutboundError, Via
+from ringback.retry_after import retry_after
 from ringback.sinks.base import Message, Sent
 from ringback.sinks.blocks import Composed, Look, Shown, announced, composed
 from ringback.sinks.excerpt import READ_AT_MOST, Hidden, of_url

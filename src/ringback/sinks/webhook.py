@@ -23,9 +23,9 @@ import msgspec
 from ringback.core.errors import BadInput, RingbackError
 from ringback.core.model import Answer, AttemptOutcome, Event
 from ringback.core.retry import Outcome
-from ringback.core.retry_after import retry_after
 from ringback.core.routing import origin
 from ringback.outbound import Outbound, OutboundError, Via
+from ringback.retry_after import retry_after
 from ringback.sinks import cloudevents
 from ringback.sinks.base import Message, Sent
 from ringback.sinks.excerpt import READ_AT_MOST, Hidden, excerpt, of_header, of_secret, of_url

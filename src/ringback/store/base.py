@@ -19,7 +19,9 @@ Secret: none of its own; these are the obligations that every store keeps (tests
 8.  `shift` moves every time that something open is measured by when the wall clock was stepped: what was due in 5 s
     still is. The watches have moved on by it: what was decided on the old times is Stale.
 9.  Listeners are told after a commit is durable. They are wake-ups: losing one costs latency, never data.
-10. When there is no space, `commit` and `settle` raise StoreFull and keep nothing. When the disk fails they raise
+10. A change that says how long its task `took` teaches the law of its watch's kind, once, and the law is as durable as
+    the change. It outlives the watches that taught it. 1,000 kinds are remembered, those that were taught last.
+11. When there is no space, `commit` and `settle` raise StoreFull and keep nothing. When the disk fails they raise
     StoreBroken from then on.
 """
 
@@ -31,6 +33,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from ringback.core.law import Kind, Law
 from ringback.core.model import (
     Answer,
     Attempt,
@@ -81,6 +84,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     attempts: dict[str, tuple[Attempt, ...]] = {}
     handles: dict[str, str] = {}
     marks: tuple[Mark, ...] = ()
+    laws: tuple[Law, ...] = ()
 
 
 Entry = Change | Settlement | Pruned | Shifted | Kept
@@ -218,6 +222,12 @@ class Store(Protocol):
 
     async def marks(self) -> list[Mark]:
         """Every mark."""
+
+    async def law(self, kind: Kind) -> Law | None:
+        """What was learned of how long the tasks of a kind take."""
+
+    async def laws(self, provider: str) -> list[Law]:
+        """All that was learned of a provider's tasks, by account and key."""
 
     async def open_watches(self, account: str) -> int:
         """How many open watches an account has."""

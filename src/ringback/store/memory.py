@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 
+from ringback.core.law import Kind, Law
 from ringback.core.model import Answer, Attempt, Change, Delivery, Event, Mark, Watch
 from ringback.store import query as pages
 from ringback.store.base import (
@@ -98,6 +99,14 @@ class MemoryStore:
     async def marks(self) -> list[Mark]:
         """Every mark."""
         return list(self.table.marks.values())
+
+    async def law(self, kind: Kind) -> Law | None:
+        """What is known of a kind."""
+        return self.table.laws.of(kind)
+
+    async def laws(self, provider: str) -> list[Law]:
+        """Every law of a provider."""
+        return sorted((law for law in self.table.laws.all() if law.kind[0] == provider), key=lambda law: law.kind)
 
     async def open_watches(self, account: str) -> int:
         """How many open watches an account has."""

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from ringback.core.document import NOT_HERE, Document, digest
 from ringback.core.errors import StoreDamaged, StoreError
-from ringback.core.model import Answer, Change, Event, TaskData, Watch, documents
+from ringback.core.model import Answer, Change, Event, TaskData, Watch
 from ringback.store import disk
 from ringback.store.table import Table
 
@@ -58,6 +58,14 @@ def kept_apart(watch: str, values: Iterable[Watch | Event], answer: Answer | Non
     if stub is not None:
         names.add(_name(watch, stub.digest))
     return names
+
+
+def documents(values: Iterable[Watch | Event]) -> Iterable[Document]:
+    """Every document that these values name."""
+    for value in values:
+        holder = value.data if isinstance(value, Event) else value
+        if isinstance(holder, (Watch, TaskData)):
+            yield from (document for document in (holder.result, holder.details) if document is not None)
 
 
 def has_stub(value: Watch | Event) -> bool:

@@ -10,8 +10,8 @@ Secret: how state is indexed. No I/O, no clock. Times of the due heaps are epoch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from operator import attrgetter, itemgetter
 
 from msgspec.structs import replace
@@ -25,6 +25,8 @@ from ringback.store.answers import Answers
 from ringback.store.base import Entry, Kept, Owed, Pruned, Reschedule, Settlement, Shifted, Stats
 from ringback.store.due import DueHeap
 from ringback.store.keeping import Keeping
+from ringback.store.laws import Laws
+from ringback.store.over import over_since
 
 OURSELVES = ""
 """The watch id of what is said about ourselves."""
@@ -40,7 +42,7 @@ _forgettable = attrgetter(*FORGETTABLE)
 
 
 class Table:
-    """Watches, events, deliveries, attempts, marks, and what is due."""
+    """Watches, events, deliveries, attempts, marks, laws, and what is due."""
 
     def __init__(self) -> None:
         self.watches: dict[str, Watch] = {}
@@ -51,6 +53,7 @@ class Table:
         self.attempts: dict[str, tuple[Attempt, ...]] = {}
         self.handles: dict[tuple[str, str], str] = {}
         self.marks: dict[str, Mark] = {}
+        self.laws = Laws()
         self.owed: dict[str, tuple[str, ...]] = {}
         self.lanes: dict[tuple[str, str], list[str]] = {}
         self.pending: Counter[str] = Counter()
@@ -132,7 +135,8 @@ class Table:
         One at a time; set `keeping` to None to give it up.
         """
         ourselves = self._row([self.events[id][1] for id in self.ours], None)
-        self.keeping = Keeping(self.watches, replace(ourselves, marks=tuple(self.marks.values())), self._row_of)
+        ourselves = replace(ourselves, marks=tuple(self.marks.values()), laws=self.laws.all())
+        self.keeping = Keeping(self.watches, ourselves, self._row_of)
         return self.keeping
 
     # ------------------------------------------------------------------ claims
@@ -188,6 +192,7 @@ class Table:
             self._put_watch(change.watch)
             if change.answer is not None:
                 self.answers[change.watch.id] = change.answer
+            self.laws.learn(change.watch, change.took)
         for place, event in enumerate(change.events):
             self.events[event.id] = (position + place, event)
             if not event.watch_id:
@@ -246,11 +251,12 @@ class Table:
             if row.answer is not None:
                 self.answers[id] = row.answer
             if row.watch.state.final and not self.pending_of[id]:
-                self.over[id] = _over_since(row.watch, row.deliveries)
+                self.over[id] = over_since(row.watch, row.deliveries)
         for destination, handle in row.handles.items():
             self.handles[id, destination] = handle
         for mark in row.marks:
             self.marks[mark.subject] = mark
+        self.laws.put(row.laws)
 
     # ------------------------------------------------------------------ watches
 
@@ -280,7 +286,7 @@ class Table:
         if watch is None or not watch.state.final or self.pending_of[id]:
             return
         owed = (delivery for event in self.events_of(watch) for delivery in self.owed.get(event.id, ()))
-        self.over[id] = _over_since(watch, (self.deliveries[delivery] for delivery in owed))
+        self.over[id] = over_since(watch, (self.deliveries[delivery] for delivery in owed))
 
     def _forget_watch(self, id: str) -> None:
         watch = self.watches.get(id)
@@ -390,11 +396,3 @@ class Table:
             attempts={item.id: self.attempts[item.id] for item in deliveries if item.id in self.attempts},
             handles={lane[1]: self.handles[lane] for lane in sorted(lanes) if lane in self.handles},
         )
-
-
-def _over_since(watch: Watch, deliveries: Iterable[Delivery]) -> datetime:
-    """When the last of a watch was settled."""
-    times = [delivery.settled_at for delivery in deliveries if delivery.settled_at is not None]
-    if watch.finished_at is not None:
-        times.append(watch.finished_at)
-    return max(times, default=datetime.fromtimestamp(0, UTC))

@@ -11,9 +11,9 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from ringback.core.durations import duration
 from ringback.core.errors import BadInput, UnknownName
 from ringback.core.model import DeliveryState
+from ringback.durations import duration
 from ringback.store.base import DeliveryQuery
 from ringback.web import bodies, shapes
 from ringback.web.openapi import Json, json_body, ref, says

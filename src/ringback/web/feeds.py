@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from ringback.sinks.payload import event_shape
 from ringback.store.base import EventQuery
 from ringback.web import shapes
+from ringback.web.learned import learned
 from ringback.web.openapi import EventPage, Json, ref, says
 from ringback.web.parts import By, Having, Limit, only_known_parameters
 
@@ -39,10 +40,12 @@ async def events(
 @router.get("/v1/providers", tags=["providers"], responses=says(ref(shapes.ProviderPage)))
 async def providers(parts: Having) -> Response:
     """Every API that can be followed."""
-    return Json(shapes.ProviderPage([shapes.provider(found.about) for found in parts.catalogue.all()], None))
+    return Json(shapes.ProviderPage([shapes.provider(about) for about in parts.catalogue().abouts()], None))
 
 
-@router.get("/v1/providers/{id}", tags=["providers"], responses=says(ref(shapes.Provider), refuses=(404,)))
-async def provider(id: str, parts: Having) -> Response:
-    """How one API is followed."""
-    return Json(shapes.provider(parts.catalogue.get(id).about))
+@router.get("/v1/providers/{id}", tags=["providers"], responses=says(ref(shapes.ProviderWithLaws), refuses=(404,)))
+async def provider(id: str, parts: Having, caller: By) -> Response:
+    """How one API is followed, and how long its tasks take, as far as that was learned."""
+    about = parts.catalogue().about(id)
+    known = learned(await parts.store.laws(about.id), caller.accounts)
+    return Json(shapes.provider_with_laws(about, known))

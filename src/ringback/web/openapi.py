@@ -104,6 +104,7 @@ SHOWN = (
     shapes.Tested,
     shapes.Provider,
     shapes.ProviderPage,
+    shapes.ProviderWithLaws,
     shapes.ProblemDetails,
     shapes.Health,
     EventPage,

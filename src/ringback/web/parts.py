@@ -47,16 +47,16 @@ class Destinations(Protocol):
 class Parts:
     """Everything that the API needs.
 
-    `tokens` gives those of this moment and raises nothing. `loopback`: nobody from outside can connect. `alive` names
-    what makes no progress; an empty list is health. `failed` is told what was asked and which unforeseen exception it
-    met. `test` sends a test event to a destination and raises UnknownName.
+    `tokens` and `catalogue` give those of this moment and raise nothing. `loopback`: nobody from outside can connect.
+    `alive` names what makes no progress; an empty list is health. `failed` is told what was asked and which unforeseen
+    exception it met. `test` sends a test event to a destination and raises UnknownName.
     """
 
     store: Store
     intake: Intake
     destinations: Destinations
     test: Callable[[str], Awaitable[Outcome]]
-    catalogue: Catalogue
+    catalogue: Callable[[], Catalogue]
     registry: CollectorRegistry
     now: Callable[[], datetime]
     tokens: Callable[[], Collection[Token]]

@@ -14,12 +14,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ringback.core import model
-from ringback.core.durations import UNITS
 from ringback.core.model import AttemptOutcome, DeliveryState, Error, EventType, Progress, WatchState
 from ringback.core.retry import Outcome
 from ringback.destinations import DestinationStatus
+from ringback.durations import spelled
 from ringback.providers.base import About
 from ringback.sinks.payload import EMPTY, rfc3339, shown
+from ringback.web.learned import Learned
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339, UTC, milliseconds")]
 Length = Annotated[str, Meta(description="a length of time: 200ms, 5s, 10m, 2h, 7d")]
@@ -160,12 +161,23 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...]
     credentials: tuple[str, ...]
     params: tuple[str, ...]
+    defaults: dict[str, str]
     identity: tuple[str, ...]
+    secrets: tuple[str, ...]
     states: dict[str, str]
     interval: Length | None
     deadline: Length | None
+    rate: float | None
     body_limit: int
-    native_callback: bool
+    native_callback: str | None
+    batch: int | None
+    learn_by: str | None
+
+
+class ProviderWithLaws(Provider, frozen=True, kw_only=True):
+    """One provider, and what was learned of how long its tasks take, by account and key."""
+
+    learned: list[Learned] | UnsetType = UNSET
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
@@ -302,8 +314,13 @@ def tested(outcome: Outcome) -> Tested:
 
 def provider(about: About) -> Provider:
     """A provider as it is shown: what its preset says of it, lengths of time as people write them."""
-    said = msgspec.structs.asdict(about)
+    said = {name: getattr(about, name) for name in Provider.__struct_fields__}
     return Provider(**{**said, "interval": _length(about.interval), "deadline": _length(about.deadline)})
+
+
+def provider_with_laws(about: About, learned: list[Learned] | UnsetType) -> ProviderWithLaws:
+    """A provider as it is shown alone; nothing learned is shown where nobody could be asked."""
+    return ProviderWithLaws(**msgspec.structs.asdict(provider(about)), learned=learned)
 
 
 def _attempt(kept: model.Attempt) -> Attempt:
@@ -319,8 +336,4 @@ def _maybe(at: datetime | None) -> str | None:
 
 
 def _length(span: timedelta | None) -> str | None:
-    """The largest unit that leaves no rest."""
-    if span is None:
-        return None
-    name, unit = next((pair for pair in reversed(UNITS.items()) if not span % pair[1]), ("ms", UNITS["ms"]))
-    return f"{span / unit:g}{name}"
+    return None if span is None else spelled(span)

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from ringback.core.durations import duration
 from ringback.core.errors import BadInput, UnknownName
 from ringback.core.model import WatchState
+from ringback.durations import duration
 from ringback.registration import Caller, Registration
 from ringback.sinks.payload import event_shape
 from ringback.store.base import EventQuery, WatchQuery

@@ -31,7 +31,6 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CALLBACK = "https://ci.example.org/hooks/done?key=1"
 GRACE = timedelta(seconds=5)
 ROUTES = Routes(destinations={"builds": ("task.*",), "team": ("task.failed",)})
-TERMS = Terms(accounts={"302ai": "302ai", "acme": "acme"}, routes=ROUTES)
 BROWSER = About(
     id="302ai-browser",
     title="302.AI browser use",
@@ -55,28 +54,25 @@ VIDEO = About(
     params=("region",),
     identity=("region",),
     interval=timedelta(milliseconds=1500),
+    learn_by="region",
 )
 
 
-class Dialect:
-    """As much of a provider as registering needs."""
-
-    def __init__(self, about):
-        self.about = about
-
-
 class Shelf:
-    """Two providers."""
+    """Two providers, as much of each as registering needs."""
 
-    def get(self, id):
-        found = next((dialect for dialect in self.all() if dialect.about.id == id), None)
+    def about(self, id):
+        found = next((about for about in self.abouts() if about.id == id), None)
         if found is None:
-            ids = [dialect.about.id for dialect in self.all()]
+            ids = [about.id for about in self.abouts()]
             raise UnknownName(f"there is no provider '{id}'.{nearest(id, ids)}", provider=id)
         return found
 
-    def all(self):
-        return [Dialect(BROWSER), Dialect(VIDEO)]
+    def abouts(self):
+        return [BROWSER, VIDEO]
+
+
+TERMS = Terms(catalogue=Shelf(), accounts={"302ai": "302ai", "acme": "acme"}, routes=ROUTES)
 
 
 class StillClock:
@@ -140,8 +136,7 @@ def answer_of(body, *, status=200, **headers):
 async def served(*, store=None, host="127.0.0.1", **parts):
     """The API as it is served; `parts` replace the usual ones."""
     store = store or MemoryStore()
-    shelf = Shelf()
-    intake = Intake(store, shelf, lambda: NOW, terms=TERMS, wake=lambda: None)
+    intake = Intake(store, lambda: NOW, terms=TERMS, wake=lambda: None)
     destinations = Destinations(store, Telemetry())
     dispatcher = Dispatcher(
         store,
@@ -159,7 +154,7 @@ async def served(*, store=None, host="127.0.0.1", **parts):
         intake=intake,
         destinations=destinations,
         test=dispatcher.test,
-        catalogue=shelf,
+        catalogue=lambda: TERMS.catalogue,
         registry=CollectorRegistry(),
         now=lambda: NOW,
         tokens=lambda: api.tokens,

@@ -1,11 +1,17 @@
 """Events, deliveries and providers over HTTP."""
 
+import given
+import pytest
+
 from ringback.core import retry
-from ringback.core.model import AttemptOutcome
+from ringback.core.model import AttemptOutcome, Change
 from ringback.core.retry import Outcome, Policy
+from ringback.registration import Caller
 from ringback.sinks.payload import event_json
 from ringback.store.base import Settlement
+from ringback.web.api import Token
 from tests.faces.api.stage import CALLBACK, NOW
+from tests.store.steps import ended
 
 KEYS = """
     id event_id event_type watch_id sequence destination state reason attempt_count
@@ -145,10 +151,53 @@ async def test_the_catalogue_is_shown(api):
     assert [provider["id"] for provider in page["items"]] == ["302ai-browser", "acme-video"]
     assert page["next"] is None
     one = (await api.http.get("/v1/providers/302ai-browser")).json()
-    assert one == page["items"][0]
+    assert one == page["items"][0] | {"learned": []}
     assert (one["interval"], one["deadline"], one["credentials"]) == ("90s", "2h", ["api_key"])
     assert one["states"] == {"queue": "queued", "finished": "succeeded"}
     assert (page["items"][1]["interval"], page["items"][1]["deadline"]) == ("1500ms", None)
+
+
+async def _taught(api, account, *lengths, key=""):
+    """Tasks of this account that took so many seconds."""
+    for number, seconds in enumerate(lengths):
+        watch = given.watch(f"{account} {key} {number}", account=account, key=key)
+        await api.store.commit(Change(watch=watch))
+        await api.store.commit(ended(watch, seconds * given.SECOND))
+
+
+async def test_what_was_learned_of_a_provider_is_shown(api):
+    """By account and key: how many, median and 95th percentile, bars of half an octave and what lies between them."""
+    await _taught(api, "302ai", *[20] * 70, *[300] * 30)
+    await _taught(api, "302ai", 0.1, key="tiny")
+    await _taught(api, "302ai_team", 100)
+    known, tiny, team = (await api.http.get("/v1/providers/302ai-browser")).json()["learned"]
+    assert (known["account"], known["key"], known["count"]) == ("302ai", "", 100)
+    assert known["median_s"] == pytest.approx(20, rel=0.05)
+    assert known["p95_s"] == pytest.approx(300, rel=0.05)
+    bars = known["histogram"]
+    assert [bar["up_to_s"] for bar in bars] == [22.6, 32.0, 45.3, 64.0, 90.5, 128.0, 181.0, 256.0, 362.0]
+    assert [bar["share"] for bar in bars] == [0.7, 0, 0, 0, 0, 0, 0, 0, 0.3]
+    assert (tiny["key"], tiny["histogram"]) == ("tiny", [{"up_to_s": 0.25, "share": 1.0}])
+    assert (team["account"], team["count"]) == ("302ai_team", 1)
+    assert (await api.http.get("/v1/providers/acme-video")).json()["learned"] == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "accounts", "seen"),
+    [
+        ("own", ("302ai",), ["302ai"]),
+        ("own", None, ["302ai", "302ai_team"]),
+        ("admin", ("302ai_team",), ["302ai_team"]),
+        ("admin", None, ["302ai", "302ai_team"]),
+    ],
+)
+async def test_who_may_use_some_accounts_sees_what_was_learned_of_those(api, scope, accounts, seen):
+    """How long the tasks of other accounts take is not a token's to know that is limited to some."""
+    await _taught(api, "302ai", 20)
+    await _taught(api, "302ai_team", 20)
+    api.tokens = [Token(Caller("ci", scope, accounts), "rb_1")]
+    answer = await api.http.get("/v1/providers/302ai-browser", headers={"authorization": "Bearer rb_1"})
+    assert [known["account"] for known in answer.json()["learned"]] == seen
 
 
 async def test_a_provider_that_is_not_there_names_the_nearest(api):

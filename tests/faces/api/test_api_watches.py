@@ -72,6 +72,13 @@ async def test_the_identity_params_tell_equal_ids_apart(api):
     assert len(ids) == 2
 
 
+async def test_durations_are_learned_for_each_value_of_the_param_that_they_depend_on(api):
+    """The watch bears the value of its preset's `learn_by`; of a preset that names no param there is one law."""
+    video = await api.register(provider="acme-video", params={"region": "us"})
+    assert (await api.store.watch(video["id"])).key == "us"
+    assert (await api.store.watch((await api.register())["id"])).key == ""
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "words"),
     [

@@ -1,0 +1,243 @@
+"""How a provider is asked about a watch, and what it says.
+
+    prepare -> send -> read -> (the result is elsewhere? -> prepare -> send -> read)
+    prepare -> send -> split -> read each        where a provider can be asked about many tasks at once
+
+Secret: what stands between a watch and its answer: the provider's dialect, the account's credential and whether it may
+go there (promise 6), and the way out. Whatever goes wrong is an Observation with a trouble.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts, AccountTerms
+from ringback.core import lifecycle
+from ringback.core.clock import Clock
+from ringback.core.errors import BadInput, PresetError, RingbackError, UnknownName
+from ringback.core.health import UNAUTHORIZED
+from ringback.core.model import Answer, Observation, Trouble, Watch
+from ringback.credentials import Credentials, origin_of
+from ringback.outbound import Outbound, OutboundError, Via
+from ringback.providers.base import NO_RESULT, Ask, Catalogue, Provider
+from ringback.recent import Known, Recent
+
+TIMEOUT_S = 30.0
+"""Of one request, whatever the provider does; the lease of its watch outlasts two of them."""
+
+RESULT_TRIES = 5
+"""Answers in a row without the result of a task that has succeeded; then it is told without."""
+
+
+NO_TERMS = AccountTerms()
+"""Of a provider that needs no account."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What came of asking: what it says, and the answer as it came, if there was one."""
+
+    seen: Observation
+    answer: Answer | None = None
+
+
+class _Way(msgspec.Struct, frozen=True):
+    """Whom to ask, and with what."""
+
+    provider: Provider
+    terms: AccountTerms
+    params: Mapping[str, str]
+
+
+class Asker:
+    """Asks about a watch, or about several with one request. Catalogue and credentials may be exchanged."""
+
+    def __init__(
+        self, accounts: Accounts, catalogue: Catalogue, credentials: Credentials, *, outbound: Outbound, clock: Clock
+    ) -> None:
+        self.catalogue = catalogue
+        self.credentials = credentials
+        self._accounts = accounts
+        self._outbound = outbound
+        self._clock = clock
+        self._recent = Recent()
+        self._left_out: set[str] = set()
+
+    def together(self, watches: Sequence[Watch]) -> list[list[Watch]]:
+        """The watches that one request asks about, each in one group: most are alone in theirs."""
+        groups: list[list[Watch]] = []
+        open_groups: dict[tuple[object, ...], list[Watch]] = {}
+        for watch in watches:
+            limit = self.at_once(watch.provider) if watch.id not in self._left_out else 1
+            alike = (watch.provider, watch.account, *watch.params.items(), *watch.secrets.items())
+            group = open_groups.get(alike) if limit > 1 else None
+            if group is None or len(group) >= limit:
+                group = open_groups[alike] = []
+                groups.append(group)
+            group.append(watch)
+        return groups
+
+    async def ask(self, watches: Sequence[Watch]) -> list[Told | None]:
+        """What the provider says about each task of a group, in their order.
+
+        None for one that its answer left out: the next time it is asked about alone.
+        """
+        if len(watches) == 1:
+            self._left_out.discard(watches[0].id)
+            return [await self._ask(watches[0])]
+        told = await self._ask_many(watches)
+        self._left_out.update(watch.id for watch in watches if watch.task_id not in told)
+        return [told.get(watch.task_id) for watch in watches]
+
+    async def _ask(self, watch: Watch) -> Told:
+        """About one task."""
+        answer = None
+        try:
+            way = self._way(watch)
+            answer = await self._carried(self._known(watch, way), watch.account, way)
+            seen = await self._read(watch, way, answer)
+        except RingbackError as error:
+            seen = Observation(trouble=_trouble(error))
+        return self._told(seen, answer, watch.account)
+
+    def remember(self, watch: Watch, told: Told) -> None:
+        """The watch has become what was told: the same answer again need not be read."""
+        if watch.state.final:
+            self._recent.forget(watch)
+        elif told.seen.trouble is None and told.answer is not None:
+            self._recent.read(watch, told.seen, told.answer)
+
+    def _known(self, watch: Watch, way: _Way) -> Known:
+        """The request about a watch, made once: it is the same every time but for its signature."""
+        made_of = (way.provider, way.terms, self.credentials, watch.params, watch.secrets)
+        known = self._recent.request(watch, made_of)
+        if known is not None:
+            return known
+        ask = way.provider.ask(watch.task_id, way.params, way.terms.base_url or "")
+        return self._recent.begin(watch, made_of, *self._allowed(ask, watch.account, way))
+
+    async def _ask_many(self, watches: Sequence[Watch]) -> dict[str, Told]:
+        """About several, by the id of their task, with one request; those that its answer leaves out are left out."""
+        first, told = watches[0], dict[str, Told]()
+        ids = list(dict.fromkeys(watch.task_id for watch in watches))
+        try:
+            way = self._way(first)
+            ask = way.provider.ask_many(ids, way.params, way.terms.base_url or "")
+            answer = await self._answer(ask, first.account, way)
+            refused = way.provider.refusal(answer)
+            if refused is not None:
+                return dict.fromkeys(ids, self._told(refused, answer, first.account))
+            parts = way.provider.split(answer, ids)
+            for watch in watches:
+                if watch.task_id in parts:
+                    seen = await self._read(watch, way, parts[watch.task_id])
+                    told[watch.task_id] = self._told(seen, parts[watch.task_id], watch.account)
+        except RingbackError as error:
+            trouble = Observation(trouble=_trouble(error))
+            return {**dict.fromkeys(ids, self._told(trouble, None, first.account)), **told}
+        return told
+
+    def at_once(self, provider: str) -> int:
+        """How many tasks one request may ask about."""
+        try:
+            return self.catalogue.about(provider).batch or 1
+        except RingbackError:
+            return 1  # whoever asks will say why
+
+    def _told(self, seen: Observation, answer: Answer | None, account: str) -> Told:
+        if seen.trouble is not None and seen.trouble.code == UNAUTHORIZED:
+            self.credentials.doubt(account, self._clock.now())
+        return Told(self._discreet(seen, account), answer)
+
+    def _way(self, watch: Watch) -> _Way:
+        provider = self.catalogue.of(watch)
+        terms = self._accounts.terms(watch.account)
+        if terms is None and provider.about.needs_account:
+            raise BadInput(
+                f"account '{watch.account}' is not configured any more: its watches wait for it", code=NO_ACCOUNT
+            )
+        return _Way(provider, terms or NO_TERMS, {**watch.params, **watch.secrets})
+
+    async def _answer(self, ask: Ask, account: str, way: _Way) -> Answer:
+        """Sign and send a request that is sent once."""
+        return await self._carried(Known((), *self._allowed(ask, account, way)), account, way)
+
+    async def _carried(self, known: Known, account: str, way: _Way) -> Answer:
+        """Sign and send one request. Raises OutboundError, and BadInput when it cannot be signed."""
+        about = way.provider.about
+        if about.credentials:
+            await self.credentials.freshen(account, self._clock.now())
+        signed = self._signed(known.unsigned, account, way)
+        prepared = known.prepared
+        if prepared is None or signed != known.signed:  # most signatures do not depend on the time
+            prepared = self._outbound.prepare(signed, via=known.via)
+            self._recent.remember(known, signed, prepared)
+        answer = await self._outbound.carry(prepared, timeout_s=TIMEOUT_S, body_limit=about.body_limit)
+        return replace(answer, at=self._clock.now())
+
+    def _allowed(self, ask: Ask, account: str, way: _Way) -> tuple[Ask, Via]:
+        """The request with the account's headers, if they may go there, and the way out.
+
+        Raises BadInput when the credential may not. Where a caller had a say in the host, the guard looks where it
+        leads.
+        """
+        about, terms = way.provider.about, way.terms
+        trusted = terms.base_url or about.trusted
+        may_go = self.credentials.may_go(account, ask.url, trusted, about.hosts)
+        if about.credentials and not may_go:
+            raise BadInput(f"the key of account '{account}' may not go to this host", code=BLOCKED_HOST)
+        if may_go:
+            ask = replace(ask, headers={**ask.headers, **terms.headers})
+        ours = bool(trusted) and origin_of(ask.url) == origin_of(trusted)
+        return ask, terms.via if ours else replace(terms.via, guarded=True)
+
+    def _signed(self, ask: Ask, account: str, way: _Way) -> Ask:
+        try:
+            known = self.credentials.reveal(account) if way.provider.about.credentials else {}
+            return way.provider.sign(ask, known, self._clock.now())
+        except BadInput as error:
+            raise BadInput(error.message, code=UNAUTHORIZED) from error
+
+    async def _read(self, watch: Watch, way: _Way, answer: Answer) -> Observation:
+        """What an answer says, with the result that has to be asked for, too.
+
+        Without it the task is not over, until it was asked for often enough.
+        """
+        if self._recent.same(watch, answer):
+            return lifecycle.as_it_is(watch)
+        seen = way.provider.read(answer, watch.task_id)
+        try:
+            ask = way.provider.ask_result(seen, answer, watch.task_id, way.params, way.terms.base_url or "")
+            if ask is None:
+                return seen
+            whole = way.provider.read_result(seen, await self._answer(ask, watch.account, way))
+        except OutboundError as error:
+            whole = Observation(trouble=_trouble(error))
+        except BadInput as error:
+            whole = Observation(trouble=Trouble(NO_RESULT, error.message))
+        tried = watch.problem.count if watch.problem is not None else 0
+        return seen if whole.trouble is not None and tried >= RESULT_TRIES else whole
+
+    def _discreet(self, seen: Observation, account: str) -> Observation:
+        """Some vendors repeat the key that they refuse: it must not reach a log or a list."""
+        if seen.trouble is None:
+            return seen
+        message = seen.trouble.message
+        with contextlib.suppress(BadInput):  # no such account, or its file is gone: then there is no key to look for
+            for key in self.credentials.reveal(account).values():
+                message = message.replace(key, "***") if key else message
+        return replace(seen, trouble=replace(seen.trouble, message=message))
+
+
+def _trouble(error: RingbackError) -> Trouble:
+    """Why nothing was asked, or no answer was had."""
+    if isinstance(error, OutboundError) or error.code in (NO_ACCOUNT, BLOCKED_HOST, UNAUTHORIZED):
+        return Trouble(error.code, error.message)
+    if isinstance(error, (UnknownName, PresetError)):
+        return Trouble(NO_PROVIDER, error.message.splitlines()[0])
+    if isinstance(error, BadInput):
+        return Trouble(BAD_PARAMS, error.message)
+    raise error

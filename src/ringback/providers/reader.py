@@ -1,0 +1,358 @@
+"""What an answer says about a task.
+
+    answer -> document -> a code of the vendor's envelope? -> an HTTP status that says it? -> this task's? -> word
+           -> state -> rules -> parts
+
+What stops on the way is a Trouble. A status word that is not listed is `running`, and told as unknown.
+
+Secret: how the parts of an answer become an Observation. Pure; it never raises for anything a server can send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ringback.core.document import Document
+from ringback.core.lifecycle import NOT_FOUND
+from ringback.core.model import Answer, Error, Observation, Progress, Trouble, WatchState
+from ringback.providers import documents, status
+from ringback.providers.base import PROVIDER_ERROR, UNREADABLE, WRONG_TASK
+from ringback.providers.documents import Unreadable
+from ringback.providers.paths import MISSING, Path
+from ringback.providers.reading import Envelope, Reading, Rule, Steps
+from ringback.providers.status import STATES
+from ringback.retry_after import retry_after
+
+WORD_LIMIT = 100
+MESSAGE_LIMIT = 16_384
+TROUBLE_LIMIT = 500
+PROGRESS_TEXT_LIMIT = 2_000
+"""Characters; what is longer is cut with an ellipsis. A result is never cut here."""
+
+LAST_YEAR = 9000
+"""A server can say that a task finished at the end of the calendar; nothing can be added to that."""
+
+LARGEST_NUMBER = 2**53
+"""Progress beyond it is no progress, and no receiver could read it exactly."""
+
+USUAL_MESSAGES = Path("error.message || message || error || detail || errors[0].message || errors[0] || msg")
+"""Where an error that no preset describes mostly says what it is."""
+
+NO_REASONS = frozenset({"success", "succeed", "succeeded", "ok"})
+"""What envelopes go on saying when a task has failed."""
+
+BODY = "body"
+"""What an HTTP status means whose body is to be read."""
+
+_RANGE = re.compile(r"(-?[0-9]{1,9})-([0-9]{1,9})")
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
+_NUMBER = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%?\s*")
+
+
+class Words:
+    """The vendor's words and the states they mean. A key such as `40-49` is every whole number from 40 to 49."""
+
+    __slots__ = ("_fold", "_ranges", "_states")
+
+    def __init__(self, states: Mapping[str, str], *, ignore_case: bool) -> None:
+        ranges = {word: found for word in states if (found := _RANGE.fullmatch(word))}
+        self._fold = ignore_case
+        self._ranges = [(int(found[1]), int(found[2]), STATES[states[word]]) for word, found in ranges.items()]
+        self._states = {
+            word.casefold() if ignore_case else word: STATES[state]
+            for word, state in states.items()
+            if word not in ranges
+        }
+
+    def state(self, word: str) -> WatchState | None:
+        """What a word means; None for one that is not listed."""
+        found = self._states.get(word.casefold() if self._fold else word)
+        if found is None and self._ranges and _WHOLE.fullmatch(word):
+            return next((state for first, last, state in self._ranges if first <= int(word) <= last), None)
+        return found
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What an answer calls its task: the word, the state it means (None: not listed), and a message that came along."""
+
+    word: str | None
+    state: WatchState | None
+    message: str | None = None
+
+
+class Reader:
+    """A [read] table at work. `results_live`: how long after the finish a result can be had."""
+
+    __slots__ = ("_http", "_reading", "_results_live", "_words")
+
+    def __init__(self, reading: Reading, results_live: timedelta | None = None) -> None:
+        self._reading = reading
+        self._results_live = results_live
+        self._words = Words(reading.states, ignore_case=reading.ignore_case)
+        self._http = {number: meaning for given, meaning in reading.http.items() for number in given.statuses}
+
+    def observe(self, answer: Answer, task_id: str | None) -> Observation:
+        """Read an answer. `task_id` None takes whatever task it is about; without `answer.at` nothing is waited for."""
+        document, said = self._opened(answer, task_id)
+        return waiting(self._judged(document, said, answer), answer)
+
+    def refusal(self, answer: Answer) -> Observation | None:
+        """Why an answer about several tasks says nothing of any; None when it does not refuse.
+
+        A code that stands for a state of one task does not stand for all of theirs; nor is one unknown because a route,
+        or another one, is: they are left out.
+        """
+        code = status.trouble_code(answer.status)
+        if code == NOT_FOUND:
+            return None
+        try:
+            document = self.parsed(answer.body)
+        except Unreadable as exc:
+            said = status.sentence(code, answer.status) if code is not None else str(exc)
+            return waiting(Observation(trouble=_trouble(code or UNREADABLE, said)), answer)
+        problem = self._reading.problem
+        named = self._named(document)
+        if named == NOT_FOUND:
+            return None
+        if code is None and named is None and (problem is None or not _is_problem(problem, document)):
+            return None
+        code = (named if named not in STATES else None) or code or PROVIDER_ERROR
+        said = self._complaint(document) or status.sentence(code, answer.status)
+        return waiting(Observation(trouble=_trouble(code, said)), answer)
+
+    def parsed(self, body: bytes) -> Any:
+        """The document, with the texts that hold JSON read, too. Raises Unreadable."""
+        document = documents.parse(body)
+        for field in self._reading.json:
+            field.change(document, documents.unpacked)
+        return document
+
+    # ------------------------------------------------------------------ what it calls the task
+
+    def _opened(self, answer: Answer, task_id: str | None) -> tuple[Any, _Said | Trouble]:
+        """The document, and what it calls its task or what is wrong with the answer."""
+        meaning = self._http.get(answer.status) or status.trouble_code(answer.status) or BODY
+        try:
+            document = self.parsed(answer.body)
+        except Unreadable as exc:
+            if meaning == BODY:
+                return None, _trouble(UNREADABLE, str(exc))
+            return None, self._meant(meaning, None, answer.status)
+        named = self._named(document)
+        if named is not None or meaning != BODY:
+            return document, self._meant(named or meaning, document, answer.status, by_code=named is not None)
+        return document, self._called(document, task_id)
+
+    def _meant(self, meaning: str, document: Any, http: int, *, by_code: bool = False) -> _Said | Trouble:
+        """What a code of the envelope or an HTTP status stands for by itself."""
+        if meaning in STATES:
+            word = self._code(document) if by_code else str(http)
+            return _Said(word, STATES[meaning], self._message(document) if by_code else None)
+        return _trouble(meaning, self._complaint(document) or status.sentence(meaning, http))
+
+    def _named(self, document: Any) -> str | None:
+        """What the vendor's code means, where the preset says so of it."""
+        envelope = self._reading.problem
+        if envelope is None or not envelope.codes:
+            return None
+        return envelope.codes.get(self._code(document) or "")
+
+    def _called(self, document: Any, task_id: str | None) -> _Said | Trouble:
+        """The word for the task in a good answer."""
+        reading = self._reading
+        if reading.problem is not None and _is_problem(reading.problem, document):
+            return _trouble(PROVIDER_ERROR, self._complaint(document) or "the provider answered with an error")
+        if not self._is_about(document, task_id):
+            return _trouble(WRONG_TASK, f"the answer is about another task than '{task_id}'")
+        if reading.every is not None:
+            return self._together(reading.every.find(document))
+        word = documents.text(reading.state.find(document)) if reading.state is not None else None
+        known = self._words.state(word) if word is not None else None
+        return _Said(word if word or known is not None else None, known)
+
+    def _together(self, found: Any) -> _Said:
+        """One state for all parts: one that failed fails the whole, which succeeds when every part has."""
+        words = [documents.text(part) or "" for part in found] if isinstance(found, list) else []
+        states = [self._words.state(word) for word in words]
+        if not words:
+            return _Said(None, None)
+        if WatchState.FAILED in states:
+            return _Said(words[states.index(WatchState.FAILED)], WatchState.FAILED)
+        if None in states:
+            return _Said(words[states.index(None)], None)
+        state = _combined([state for state in states if state is not None])
+        return _Said(words[states.index(state)] if state in states else state.value, state)
+
+    def _is_about(self, document: Any, task_id: str | None) -> bool:
+        """An answer that names no task is taken as it is: many name none."""
+        place = self._reading.task_id
+        named = place.find(document) if place is not None else None
+        return named is None or task_id is None or documents.text(named) == task_id
+
+    def _complaint(self, document: Any) -> str | None:
+        """The message of the vendor's envelope, with its code."""
+        code, message = self._code(document), self._message(document)
+        said = f"{message} ({code})" if message and code else message or code or ""
+        return documents.line(said, TROUBLE_LIMIT) or None
+
+    def _code(self, document: Any) -> str | None:
+        envelope = self._reading.problem
+        return _words(envelope.code, document) if envelope is not None else None
+
+    def _message(self, document: Any) -> str | None:
+        envelope = self._reading.problem
+        return _words((envelope.message if envelope is not None else None) or USUAL_MESSAGES, document)
+
+    # ------------------------------------------------------------------ what that comes to
+
+    def _judged(self, document: Any, said: _Said | Trouble, answer: Answer) -> Observation:
+        """After the rules. A word that is not listed is running, unless a rule speaks for whatever word there is."""
+        if isinstance(said, Trouble):
+            return Observation(trouble=said)
+        rule = next((rule for rule in self._reading.rules if _holds(rule, said, document)), None)
+        state = STATES.get(rule.becomes) if rule is not None else said.state
+        if rule is not None and state is None:
+            message = documents.line(_words(rule.message, document) or "", TROUBLE_LIMIT) or self._complaint(document)
+            return Observation(trouble=_trouble(rule.becomes, message or status.sentence(rule.becomes, answer.status)))
+        if state is None and said.word is None:
+            if self._reading.otherwise is None:
+                return Observation(trouble=self._speechless(answer.body))
+            state = STATES[self._reading.otherwise]
+        seen = self._seen(document, state or WatchState.RUNNING, answer.at)
+        if state is None:
+            return replace(seen, unknown_word=documents.shortened(said.word or "", WORD_LIMIT) or None)
+        return replace(seen, error=self._error(document, said, rule)) if state is WatchState.FAILED else seen
+
+    def _speechless(self, body: bytes) -> Trouble:
+        place = self._reading.state or self._reading.every
+        missing = f"has no status word at {place.text}" if place is not None else "fits none of the preset's rules"
+        return _trouble(UNREADABLE, f"the answer {missing}" + (f": {documents.excerpt(body)}" if body else ""))
+
+    def _seen(self, document: Any, state: WatchState, at: datetime | None) -> Observation:
+        """The parts of an answer that says this state."""
+        reading = self._reading
+        finished = _moment(reading.times.finished, document) if state.final else None
+        return Observation(
+            state=state,
+            result=_document(reading.result, document) if state.final else None,
+            result_expires_at=self._expires(document, finished or at) if state is WatchState.SUCCEEDED else None,
+            progress=_progress(reading.progress, document),
+            details=self._details(document),
+            settled_at=finished,
+        )
+
+    def _error(self, document: Any, said: _Said, rule: Rule | None) -> Error:
+        reasons = self._reading.error
+        word = said.word if said.state is WatchState.FAILED else None
+        code = (rule.code if rule is not None else None) or _words(reasons.code, document) or word or "failed"
+        message = (
+            _reason(rule.message if rule is not None else None, document)
+            or _reason(reasons.message, document)
+            or said.message
+        )
+        message = message or f"the provider says '{said.word or code}' and gives no reason"
+        return Error(documents.shortened(code, WORD_LIMIT), documents.shortened(message, MESSAGE_LIMIT))
+
+    def _details(self, document: Any) -> Document | None:
+        if not self._reading.details:
+            return None
+        found = [(field.name, field.find(document)) for field in self._reading.details]
+        kept = {name: value for name, value in found if value is not MISSING}
+        return documents.document(kept) if kept else None
+
+    def _expires(self, document: Any, finished: datetime | None) -> datetime | None:
+        said = _moment(self._reading.times.expires, document)
+        if said is not None or self._results_live is None or finished is None:
+            return said
+        return finished + self._results_live if finished.year < LAST_YEAR else None
+
+
+def waiting(seen: Observation, answer: Answer) -> Observation:
+    """With how long the answer asks us to wait."""
+    wait = retry_after(answer.headers, answer.at) if answer.at is not None and answer.headers else None
+    if wait is None:
+        return seen
+    if seen.trouble is not None:
+        return replace(seen, trouble=replace(seen.trouble, retry_after=wait))
+    return replace(seen, retry_after=wait)
+
+
+def _holds(rule: Rule, said: _Said, document: Any) -> bool:
+    return (rule.of is None or said.state is STATES[rule.of]) and rule.when.holds(document)
+
+
+def _is_problem(envelope: Envelope, document: Any) -> bool:
+    if envelope.when is not None and envelope.when.holds(document):
+        return True
+    code = documents.text(envelope.code.find(document)) if envelope.ok and envelope.code is not None else None
+    return bool(code) and code not in envelope.ok
+
+
+def _combined(states: list[WatchState]) -> WatchState:
+    """Of parts none of which failed."""
+    if all(state is states[0] for state in states):
+        return states[0]
+    return WatchState.CANCELLED if all(state.final for state in states) else WatchState.RUNNING
+
+
+def _document(path: Path | None, document: Any) -> Document | None:
+    value = path.find(document) if path is not None else None
+    return documents.document(value) if value is not None else None
+
+
+def _progress(steps: Steps, document: Any) -> Progress | None:
+    value, total = _count(steps.value, document), _count(steps.total, document)
+    fraction = _fraction(steps, document, value, total)
+    text = steps.text.find(document) if steps.text is not None else None
+    words = documents.shortened(text, PROGRESS_TEXT_LIMIT) if isinstance(text, str) and text else None
+    if value is None and fraction is None and words is None:
+        return None
+    return Progress(value=value, total=total, fraction=fraction, text=words)
+
+
+def _fraction(steps: Steps, document: Any, value: float | None, total: float | None) -> float | None:
+    """From 0 to 1, four places: what lies outside is no fraction."""
+    said = _count(steps.fraction, document)
+    percent = _count(steps.percent, document)
+    if percent is not None:
+        said = percent / 100
+    elif said is None and value is not None and total:
+        said = value / total
+    return round(said, 4) if said is not None and 0 <= said <= 1 else None
+
+
+def _count(path: Path | None, document: Any) -> int | float | None:
+    """A number, or a text that is one, with or without %."""
+    value = path.find(document) if path is not None else None
+    if isinstance(value, str) and (found := _NUMBER.fullmatch(value)):
+        value = float(found[1]) if "." in found[1] else int(found[1])
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) <= LARGEST_NUMBER else None
+
+
+def _moment(path: Path | None, document: Any) -> datetime | None:
+    return documents.moment(path.find(document)) if path is not None else None
+
+
+def _words(path: Path | None, document: Any) -> str | None:
+    return documents.message(path.find(document)) if path is not None else None
+
+
+def _reason(path: Path | None, document: Any) -> str | None:
+    """Of several places the first that says more than that all is well."""
+    for choice in path.each if path is not None else ():
+        words = _words(choice, document)
+        if words is not None and words.casefold() not in NO_REASONS:
+            return words
+    return None
+
+
+def _trouble(code: str, message: str) -> Trouble:
+    return Trouble(code, documents.line(message, TROUBLE_LIMIT))

@@ -1,0 +1,213 @@
+"""Many tasks asked about with one request, with time turned by hand: Tripo3D takes fifty ids at once."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import msgspec
+import pytest
+from given import HOUR, SECOND
+
+from ringback.accounts import AccountTerms
+from ringback.core.model import Answer, WatchState
+from ringback.outbound import OutboundError
+from ringback.registration import Registration
+
+LIMIT = 50
+"""Of tripo3d-v3."""
+
+
+class Tripo:
+    """Answers for what it knows; remembers which ids came in each request, in order."""
+
+    def __init__(self):
+        self.tasks: dict[str, object] = {}
+        self.missed: set[str] = set()
+        self.silent_in_lists: set[str] = set()
+        self.instead: list[Answer | Exception] = []
+        self.requests: list[list[str]] = []
+
+    def prepare(self, ask, **_):
+        return ask
+
+    async def carry(self, ask, **_):
+        is_list = ask.url.endswith("/v3/tasks/list")
+        ids = json.loads(ask.body)["task_ids"] if is_list else [ask.url.rpartition("/")[2]]
+        self.requests.append(ids)
+        told = self.instead.pop(0) if self.instead else None
+        if isinstance(told, Exception):
+            raise told
+        return told or (self._list(ids) if is_list else _good(self._task(ids[0])))
+
+    def _list(self, ids):
+        known = {id: self._task(id) for id in ids if id not in self.missed | self.silent_in_lists}
+        return _good({"tasks": known, "missed": [id for id in ids if id in self.missed]})
+
+    def _task(self, id):
+        told = self.tasks.get(id, "running")
+        return {"task_id": id, "status": told} if isinstance(told, str) else told
+
+
+def _good(data):
+    return Answer(status=200, body=msgspec.json.encode({"code": 0, "data": data}))
+
+
+@pytest.fixture
+def tripo():
+    return Tripo()
+
+
+@pytest.fixture
+def daemon(make_daemon, clock, tripo):
+    return make_daemon(clock, tripo, {"tripo3d": AccountTerms()}, vendor="tripo3d")
+
+
+async def _register(daemon, *ids, **fields):
+    """Watches of these tasks, by id."""
+    return {
+        id: (await daemon.intake.register(Registration(provider="tripo3d-v3", task_id=id, **fields))).watch
+        for id in ids
+    }
+
+
+def _ids(count):
+    return [f"t-{number}" for number in range(count)]
+
+
+async def _state(daemon, watch):
+    return (await daemon.store.watch(watch.id)).state
+
+
+async def test_what_is_due_is_asked_about_at_once_up_to_the_limit(daemon, tripo):
+    watches = await _register(daemon, *_ids(60))
+    await daemon.poll()
+    assert [len(ids) for ids in tripo.requests] == [LIMIT, 10]
+    assert sorted(id for ids in tripo.requests for id in ids) == sorted(watches)
+    assert {await _state(daemon, watch) for watch in watches.values()} == {WatchState.RUNNING}
+
+
+async def test_one_alone_is_asked_about_in_the_way_for_one(daemon, tripo):
+    await _register(daemon, "t")
+    await daemon.poll()
+    assert tripo.requests == [["t"]]
+
+
+async def test_each_gets_what_is_said_of_it(daemon, tripo, clock):
+    """Its own state, result, reason, progress; and the answer shown last is its own part."""
+    tripo.tasks = {
+        "done": {"task_id": "done", "status": "success", "output": {"model_url": "u"}},
+        "bad": {"task_id": "bad", "status": "failed", "error_msg": "no"},
+        "on": {"task_id": "on", "status": "running", "progress": 40},
+    }
+    watches = await _register(daemon, "done", "bad", "on")
+    await daemon.poll()
+    done, bad, on = [await daemon.store.watch(watches[id].id) for id in ("done", "bad", "on")]
+    assert (done.state, done.result.text) == (WatchState.SUCCEEDED, b'{"model_url":"u"}')
+    assert (bad.state, bad.error.message) == (WatchState.FAILED, "no")
+    assert (on.state, on.progress.fraction) == (WatchState.RUNNING, 0.4)
+    assert json.loads((await daemon.store.answer(on.id)).body) == {"data": tripo.tasks["on"]}
+    clock.turn(10 * SECOND)
+    await daemon.poll()
+    assert len(tripo.requests) == 2
+    assert tripo.requests[1] == ["on"]
+
+
+async def test_watches_that_began_apart_are_soon_asked_about_together(daemon, tripo, clock):
+    """They are due on the same seconds: forty tasks at 5 s, begun over 8 s, take less than a request a second."""
+    for number in range(40):
+        await _register(daemon, f"t-{number}", interval="5s")
+        await daemon.poll()
+        clock.turn(timedelta(milliseconds=200))
+    before = len(tripo.requests)
+    await daemon.until(60 * SECOND, step=timedelta(milliseconds=100), do=daemon.poll)
+    after = tripo.requests[before:]
+    assert len(after) <= 61
+    assert 40 * 9 <= sum(map(len, after)) <= 40 * 14
+
+
+async def test_other_params_and_other_accounts_are_asked_about_apart(make_daemon, clock, tripo):
+    daemon = make_daemon(clock, tripo, {"tripo3d": AccountTerms(), "other": AccountTerms()}, vendor="tripo3d")
+    await _register(daemon, "a", "b")
+    await _register(daemon, "c", "d", account="other")
+    await daemon.poll()
+    assert sorted(map(sorted, tripo.requests)) == [["a", "b"], ["c", "d"]]
+
+
+async def test_what_its_answer_leaves_out_is_asked_about_alone(daemon, tripo, clock):
+    """And at once, not an interval later."""
+    tripo.silent_in_lists = {"b"}
+    tripo.tasks["b"] = "success"
+    watches = await _register(daemon, "a", "b", "c")
+    assert await daemon.poll() is not None
+    assert await _state(daemon, watches["b"]) is WatchState.PENDING
+    assert clock.now() in daemon.wakes
+    await daemon.poll()
+    assert tripo.requests == [["a", "b", "c"], ["b"]]
+    assert await _state(daemon, watches["b"]) is WatchState.SUCCEEDED
+
+
+async def test_what_is_unknown_there_is_not_found(daemon, tripo):
+    tripo.missed = {"b"}
+    watches = await _register(daemon, "a", "b")
+    await daemon.poll()
+    assert (await daemon.store.watch(watches["b"].id)).problem.code == "not_found"
+    assert await _state(daemon, watches["a"]) is WatchState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("instead", "code"),
+    [
+        (OutboundError("https://openapi.tripo3d.ai refused the connection", code="refused"), "refused"),
+        (Answer(status=503, body=b"<html>"), "unavailable"),
+        (Answer(status=200, body=b"<html>"), "unreadable"),
+        (Answer(status=200, body=b'{"code": 2000, "message": "slower"}'), "provider_error"),
+        (Answer(status=401, body=b"{}"), "unauthorized"),
+    ],
+)
+async def test_a_request_that_fails_is_a_problem_of_all(daemon, tripo, instead, code):
+    tripo.instead = [instead]
+    watches = await _register(daemon, "a", "b", "c")
+    await daemon.poll()
+    after = [await daemon.store.watch(watch.id) for watch in watches.values()]
+    assert [watch.problem.code for watch in after] == [code] * 3
+    assert {watch.state for watch in after} == {WatchState.PENDING}
+    assert len(tripo.requests) == 1
+
+
+async def test_one_that_cannot_be_kept_hurts_no_other(daemon, tripo, monkeypatch):
+    commit = daemon.store.commit
+
+    async def refuse(change):
+        if change.watch.task_id == "b":
+            raise RuntimeError("boom")
+        await commit(change)
+
+    watches = await _register(daemon, "a", "b", "c")
+    monkeypatch.setattr(daemon.store, "commit", refuse)
+    await daemon.poll()
+    assert [str(error) for error in daemon.reports] == ["boom"]
+    assert [await _state(daemon, watch) for watch in watches.values()] == [
+        WatchState.RUNNING,
+        WatchState.PENDING,
+        WatchState.RUNNING,
+    ]
+
+
+async def test_an_accounts_rate_counts_requests(make_daemon, clock, tripo):
+    """Two a second of fifty tasks each."""
+    daemon = make_daemon(clock, tripo, {"tripo3d": AccountTerms(per_second=2.0)}, vendor="tripo3d")
+    await _register(daemon, *_ids(1000), interval="1s")
+    await daemon.until(10 * SECOND, step=timedelta(milliseconds=100), do=daemon.poll)
+    assert 18 <= len(tripo.requests) <= 22
+    assert sum(map(len, tripo.requests)) >= 16 * LIMIT
+    assert daemon.reports == []
+
+
+async def test_a_batch_at_its_deadline_is_over_though_its_account_rests(daemon, tripo, clock):
+    """Nobody is asked, and every watch expires."""
+    tripo.instead = [Answer(status=401, body=b"{}")] * 99
+    watches = await _register(daemon, "a", "b", deadline="1h")
+    await daemon.until(HOUR + 10 * SECOND, step=30 * SECOND, do=daemon.poll)
+    await daemon.poll()
+    assert {await _state(daemon, watch) for watch in watches.values()} == {WatchState.EXPIRED}
