@@ -8,7 +8,7 @@ WORKDIR /src
 RUN python3 -m venv /opt/ringback
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN /opt/ringback/bin/python -m pip install --no-cache-dir --disable-pip-version-check . \
+RUN /opt/ringback/bin/python -m pip install --no-cache-dir --disable-pip-version-check ".[fast]" \
     && /opt/ringback/bin/python -m pip uninstall --yes pip \
     && install --directory --mode=0700 /var/lib/ringback
 

@@ -3,6 +3,7 @@
 #   make demo    see the whole job in one terminal
 #   make test    run the tests
 #   make check   format, lint, types, borders, Dockerfile
+#   make bench   how fast it is, against what one would write instead; QUICK=1 for two minutes instead of fifteen
 #   make reference   write the table of providers anew (after a preset changed)
 #
 # make bench-cadence prints how much sooner the learned cadence sees ends; it takes some minutes.
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))' 2>/dev/null)
 OFFLINE := echo "make: could not install from the package index: look at pip's message above, then try again." >&2
 
-.PHONY: demo test check reference bench-cadence clean
+.PHONY: demo test check bench reference bench-cadence clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.installed
@@ -31,6 +32,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python tests/benchmarks/run.py $(if $(QUICK),--quick) $(if $(WRITE),--write docs/explanation/benchmarks.md)
 
 # What docs/reference has of the presets.
 reference: $(VENV)/.installed-dev

@@ -183,6 +183,8 @@ class Accounts:
     async def _tell(self, name: str, routes: Routes, now: datetime) -> None:
         """Announce what was not said yet, one at a time: what a full store refused is said by the next poll."""
         account = self._of(name)
+        if (account.health.degraded is not None) == account.told:
+            return
         async with account.telling:
             why = account.health.degraded
             if (why is not None) == account.told:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts, AccountTerms
+from ringback.core import lifecycle
 from ringback.core.clock import Clock
 from ringback.core.errors import BadInput, PresetError, RingbackError, UnknownName
 from ringback.core.health import UNAUTHORIZED
@@ -24,6 +25,7 @@ from ringback.core.model import Answer, Observation, Trouble, Watch
 from ringback.credentials import Credentials, origin_of
 from ringback.outbound import Outbound, OutboundError, Via
 from ringback.providers.base import NO_RESULT, REJECTED, About, Ask, Catalogue, Provider
+from ringback.recent import Known, Recent
 
 TIMEOUT_S = 30.0
 """Of one request, whatever the provider does; the lease of its watch outlasts two of them."""
@@ -33,6 +35,9 @@ OF_ONE = (NOT_FOUND, REJECTED)
 
 RESULT_TRIES = 5
 """Answers in a row without the result of a task that has succeeded; then it is told without."""
+
+NO_TERMS = AccountTerms()
+"""Of a provider that needs no account."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -61,6 +66,7 @@ class Asker:
         self._accounts = accounts
         self._outbound = outbound
         self._clock = clock
+        self._recent = Recent()
         self._left_out: set[str] = set()
 
     def together(self, watches: Sequence[Watch]) -> list[list[Watch]]:
@@ -94,12 +100,27 @@ class Asker:
         answer = None
         try:
             way = self._way(watch)
-            ask = way.provider.ask(watch.task_id, way.params, way.terms.base_url or "")
-            answer = await self._answer(ask, watch.account, way)
+            answer = await self._carried(self._known(watch, way), watch.account, way)
             seen = await self._read(watch, way, answer)
         except RingbackError as error:
             seen = Observation(trouble=_trouble(error))
         return self._told(seen, answer, watch.account)
+
+    def remember(self, watch: Watch, told: Told) -> None:
+        """The watch has become what was told: the same answer again need not be read."""
+        if watch.state.final:
+            self._recent.forget(watch)
+        elif told.seen.trouble is None and told.answer is not None:
+            self._recent.read(watch, told.seen, told.answer)
+
+    def _known(self, watch: Watch, way: _Way) -> Known:
+        """The request about a watch, made once: it is the same every time but for its signature."""
+        made_of = (way.provider, way.terms, self.credentials, watch.params, watch.secrets)
+        known = self._recent.request(watch, made_of)
+        if known is not None:
+            return known
+        ask = way.provider.ask(watch.task_id, way.params, way.terms.base_url or "")
+        return self._recent.begin(watch, made_of, *self._allowed(ask, watch.account, way))
 
     async def _ask_many(self, watches: Sequence[Watch]) -> dict[str, Told]:
         """About several, by the id of their task, with one request; those that its answer leaves out are left out."""
@@ -151,22 +172,30 @@ class Asker:
             raise BadInput(
                 f"account '{watch.account}' is not configured any more: its watches wait for it", code=NO_ACCOUNT
             )
-        return _Way(provider, terms or AccountTerms(), {**watch.params, **watch.secrets})
+        return _Way(provider, terms or NO_TERMS, {**watch.params, **watch.secrets})
 
     async def _answer(self, ask: Ask, account: str, way: _Way) -> Answer:
-        """Sign and send one request. Raises OutboundError, and BadInput when it cannot be signed or may not go."""
-        if way.provider.about.credentials:
+        """Sign and send a request that is sent once."""
+        return await self._carried(Known((), *self._allowed(ask, account, way)), account, way)
+
+    async def _carried(self, known: Known, account: str, way: _Way) -> Answer:
+        """Sign and send one request. Raises OutboundError, and BadInput when it cannot be signed."""
+        about = way.provider.about
+        if about.credentials:
             await self.credentials.freshen(account, self._clock.now())
-        signed, via = self._signed(ask, account, way)
-        answer = await self._outbound.send(
-            signed, via=via, timeout_s=TIMEOUT_S, body_limit=way.provider.about.body_limit
-        )
+        signed = self._signed(known.unsigned, account, way)
+        prepared = known.prepared
+        if prepared is None or signed != known.signed:  # most signatures do not depend on the time
+            prepared = self._outbound.prepare(signed, via=known.via)
+            self._recent.remember(known, signed, prepared)
+        answer = await self._outbound.carry(prepared, timeout_s=TIMEOUT_S, body_limit=about.body_limit)
         return replace(answer, at=self._clock.now())
 
-    def _signed(self, ask: Ask, account: str, way: _Way) -> tuple[Ask, Via]:
-        """The request with the account's headers and credential, if they may go there, and the way out.
+    def _allowed(self, ask: Ask, account: str, way: _Way) -> tuple[Ask, Via]:
+        """The request with the account's headers, if they may go there, and the way out.
 
-        Where a caller had a say in the host, the guard looks where it leads.
+        Raises BadInput when the credential may not. Where a caller had a say in the host, the guard looks where it
+        leads.
         """
         about, terms = way.provider.about, way.terms
         trusted = terms.base_url or about.trusted
@@ -175,19 +204,23 @@ class Asker:
             raise BadInput(f"the key of account '{account}' may not go to this host", code=BLOCKED_HOST)
         if may_go:
             ask = replace(ask, headers={**ask.headers, **terms.headers})
+        ours = bool(trusted) and origin_of(ask.url) == origin_of(trusted)
+        return ask, terms.via if ours else replace(terms.via, guarded=True)
+
+    def _signed(self, ask: Ask, account: str, way: _Way) -> Ask:
         try:
-            known = self.credentials.reveal(account) if about.credentials else {}
-            signed = way.provider.sign(ask, known, self._clock.now())
+            known = self.credentials.reveal(account) if way.provider.about.credentials else {}
+            return way.provider.sign(ask, known, self._clock.now())
         except BadInput as error:
             raise BadInput(error.message, code=UNAUTHORIZED) from error
-        ours = bool(trusted) and origin_of(ask.url) == origin_of(trusted)
-        return signed, terms.via if ours else replace(terms.via, guarded=True)
 
     async def _read(self, watch: Watch, way: _Way, answer: Answer) -> Observation:
         """What an answer says, with the result that has to be asked for, too.
 
         Without it the task is not over, until it was asked for often enough.
         """
+        if self._recent.same(watch, answer):
+            return lifecycle.as_it_is(watch)
         seen = way.provider.read(answer, watch.task_id)
         try:
             ask = way.provider.ask_result(seen, answer, watch.task_id, way.params, way.terms.base_url or "")

@@ -1,332 +1,171 @@
-"""httpx's words on aiohttp's connections: requests go out, answers come in, exceptions are httpx's.
+"""Connections that are used again: a prepared request goes out on one, and its answer comes in.
 
-Secret: aiohttp, what it calls things and what it gets wrong. It is aiohttp because httpx's own pool costs many times
-the processor time. Some of what is mended here has no public name, so pyproject.toml holds it to one minor version.
-The deadline is the caller's.
+    Request -> an idle connection of its origin, else a new one -> exchange -> idle again, when it is fit for that
+
+Secret: which connections are kept, and for how long. How one is made is dialing.py's, what is said on one is
+connection.py's. Nothing is sent twice: a request on a connection that just broke fails, and whoever asked may ask
+again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import functools
-import http
-import io
-import ipaddress
-import re
-import select
-import socket
-import ssl
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import Protocol
 
-import aiohttp
 import httpx
-import yarl
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.helpers import _EXC_SENTINEL
-from aiohttp.http import HttpProcessingError
+import msgspec
 
-if TYPE_CHECKING:
-    from aiohttp.client_reqrep import ConnectionKey
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
+from ringback.connection import Connection, Reply
+from ringback.credentials import PORTS, Origin
+from ringback.dialing import Dialer
+from ringback.slots import Slots
 
-CONNECT_TIMEOUT_S = 5.0
 CONNECTIONS = 512
-PER_ORIGIN = 128
+"""Open at a time; who comes then waits."""
+
+LOOK_EVERY_S = 0.05
+"""How late a deadline may be noticed."""
 
 IDLE = 128
 IDLE_S = 15.0
 """Idle connections that are kept, and for how long: longer than the usual gap between two polls."""
 
-TRIED = 4
-"""Addresses of one name that are connected to, a quarter of a second after one another."""
 
-LINE_LIMIT = 32 * 1024
-HEADERS_LIMIT = 256
-"""Bytes of a line of an answer's head, and how many lines: 8 MiB at the very most."""
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A request as it goes out. `headers` are whole lines, the one with the length of the body among them."""
 
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-"""What a header may be called. aiohttp sends whatever it is given."""
-
-HEAD_END = b"\r\n\r\n"
-
-AT_ONCE = 1024 * 1024
-"""Bytes of a body that go out in one piece; a longer one in several, so that the loop does not stand still."""
-
-AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-"""Headers that aiohttp would add of its own accord."""
-
-Addresses = Callable[[str, int], Awaitable[Sequence[str]]]
+    method: str
+    origin: Origin
+    path: bytes
+    headers: bytes
+    body: bytes = b""
 
 
-class Carrier(httpx.AsyncBaseTransport):
-    """One session of aiohttp. It needs a running loop, so the first request opens it."""
+class Transport(Protocol):
+    """The seam: whatever carries requests."""
 
-    def __init__(self, context: ssl.SSLContext, guard: Guard | None, proxy: httpx.Proxy | None) -> None:
-        self._context = context
-        self._guard = guard
-        self._proxy = None if proxy is None else str(proxy.url)
-        self._to_proxy = {} if proxy is None else _introduction(proxy)
-        self._session: aiohttp.ClientSession | None = None
+    async def exchange(self, request: Request, limit: int, until: float, *, truncate: bool = False) -> Reply:
+        """Send a request and read its answer, at most `limit` bytes of body, until a time by the loop's clock.
+
+        With `truncate` a longer body is cut instead. It is not decoded. Raises httpx.TransportError, TooMuch,
+        TimeoutError.
+        """
+
+    async def aclose(self) -> None:
+        """Close every connection; what is under way breaks off."""
+
+
+class Carrier:
+    """All connections of one way out, straight or through a proxy."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+        self._room = Slots(CONNECTIONS)
+        self._idle: dict[Origin, deque[tuple[Connection, float]]] = {}
+        self._idle_count = 0
+        self._busy: dict[Connection, float] = {}
+        self._look: asyncio.TimerHandle | None = None
+        self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it and read the head of the answer. Raises httpx's exceptions, and whatever a guard raises."""
-        session = self._session or self._open()
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
-        if not all(TOKEN(name) and value == value.strip() for name, value in headers):
-            raise httpx.LocalProtocolError("a header that is none")
-        content: bytes | io.BytesIO = request.content
-        if len(request.content) > AT_ONCE:
-            content = io.BytesIO(request.content)
+    async def exchange(self, request: Request, limit: int, until: float, *, truncate: bool = False) -> Reply:
+        """One request, one answer; or httpx's exceptions, TooMuch, TimeoutError, and what a guarded look-up raises."""
+        if self._closed:
+            raise httpx.CloseError("the transport is closed")
+        if not self._room.take(self):
+            async with asyncio.timeout_at(until):
+                await self._room.wait(self)
         try:
-            url = yarl.URL(str(request.url), encoded=True)
-            if self._guard is not None:
-                await self._guard.admit(url)
-            if self._proxy is not None and url.scheme == "http":
-                headers += [each for each in self._to_proxy.items() if each[0] == "Proxy-Authorization"]
-            response = await session.request(
-                request.method,
-                url,
-                headers=headers,
-                data=content or None,
-                allow_redirects=False,
-                proxy=self._proxy,
-                proxy_headers=self._to_proxy,
-            )
-        except FOREIGN as exc:
-            raise _translated(exc) from _root(exc)
-        return httpx.Response(response.status, headers=response.raw_headers, stream=_Stream(response))
+            connection = self._take(request.origin)
+            if connection is None:
+                async with asyncio.timeout_at(until):
+                    connection = await self._dialer.dial(request.origin)
+            self._begin(connection, until)
+            try:
+                return await connection.exchange(
+                    self._spelled(request), limit, truncate=truncate, no_body=request.method == "HEAD"
+                )
+            finally:
+                del self._busy[connection]
+                self._keep(request.origin, connection)
+        finally:
+            self._room.leave(self)
 
     async def aclose(self) -> None:
         """Close every connection; what is under way breaks off."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        for timer in (self._sweep, self._look):
+            if timer is not None:
+                timer.cancel()
+        for connection in (*self._busy, *(one for kept in self._idle.values() for one, _ in kept)):
+            connection.close()
+        self._idle.clear()
+        self._idle_count = 0
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise httpx.CloseError("the transport is closed")
-        guard = self._guard
-        connector = _Pool(
-            ssl=self._context,
-            limit=CONNECTIONS,
-            limit_per_host=PER_ORIGIN,
-            keepalive_timeout=IDLE_S,
-            resolver=guard or _Names(_system),
-            use_dns_cache=False,  # it would outlive a check
-            interleave=TRIED,  # with fewer, addresses that failed are tried again and again
-            socket_factory=None if guard is None else guard.socket,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S),
-            auto_decompress=False,
-            trust_env=False,
-            max_line_size=LINE_LIMIT,
-            max_field_size=LINE_LIMIT,
-            max_headers=HEADERS_LIMIT,
-            skip_auto_headers=AUTOMATIC,
-        )
-        # One request is one request: aiohttp would send a GET again when a server breaks it off.
-        self._session._retry_connection = False  # noqa: SLF001 - there is no other switch
-        return self._session
+    def _spelled(self, request: Request) -> bytes:
+        """The bytes: to a proxy that carries plain requests, with the whole URL and who we are."""
+        introduction = self._dialer.introduction
+        prefix = more = b""
+        if introduction is not None and request.origin.scheme == "http":
+            prefix, more = spelled(request.origin).encode(), introduction
+        head = b"%b %b%b HTTP/1.1\r\n%b%b\r\n" % (request.method.encode(), prefix, request.path, request.headers, more)
+        return head + request.body if request.body else head
 
+    # ------------------------------------------------------------------ busy ones
 
-def _introduction(proxy: httpx.Proxy) -> dict[str, str]:
-    """What the proxy itself is told, and nobody behind it; without the first two aiohttp would put its own there."""
-    headers = {"User-Agent": "ringback", "Accept": "*/*", "Accept-Encoding": "identity"}
-    if proxy.raw_auth is not None:
-        user, password = (part.decode() for part in proxy.raw_auth)
-        headers["Proxy-Authorization"] = aiohttp.encode_basic_auth(user, password, "utf-8")
-    return headers
+    def _begin(self, connection: Connection, until: float) -> None:
+        """One timer looks after all: one for each exchange would cost as much as sending it."""
+        self._busy[connection] = until
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._end_the_late)
 
+    def _end_the_late(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in [connection for connection, until in self._busy.items() if until <= now]:
+            connection.expire()
+        self._look = loop.call_later(LOOK_EVERY_S, self._end_the_late) if self._busy else None
 
-class _Pool(aiohttp.TCPConnector):
-    """Two things that aiohttp leaves out: a limit of idle connections, and a look at one before it is used again."""
+    # ------------------------------------------------------------------ idle ones
 
-    def __init__(self, **terms: Any) -> None:
-        super().__init__(**terms)
-        kind: type[ResponseHandler] = _Protocol
-        self._factory = functools.partial(kind, loop=self._loop)
+    def _take(self, origin: Origin) -> Connection | None:
+        """The one that was used last, so that those that are not needed grow old."""
+        kept = self._idle.get(origin)
+        while kept:
+            connection, _ = kept.pop()
+            self._idle_count -= 1
+            if connection.is_fit():
+                return connection
+            connection.close()
+        return None
 
-    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
-        full = sum(map(len, self._conns.values())) >= IDLE
-        super()._release(key, protocol, should_close=should_close or full)
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        if self._closed or self._idle_count >= IDLE or not connection.fit:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        self._idle.setdefault(origin, deque()).append((connection, loop.time()))
+        self._idle_count += 1
+        if self._sweep is None:
+            self._sweep = loop.call_later(IDLE_S, self._close_the_old)
 
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        idle = self._conns.get(key)
-        while idle and _has_spoken(idle[0][0]):
-            idle.popleft()[0].close()
-        return await super()._get(key, traces)
-
-
-def _has_spoken(protocol: ResponseHandler) -> bool:
-    """Whether something lies there unasked, mostly the end: the loop need not have seen it yet."""
-    if protocol.transport is None:
-        return True
-    poll = select.poll()
-    poll.register(protocol.transport.get_extra_info("socket"), select.POLLIN)
-    return bool(poll.poll(0))
+    def _close_the_old(self) -> None:
+        loop = asyncio.get_running_loop()
+        for origin, kept in list(self._idle.items()):
+            while kept and kept[0][1] <= loop.time() - IDLE_S:
+                kept.popleft()[0].close()
+                self._idle_count -= 1
+            if not kept:
+                del self._idle[origin]
+        self._sweep = loop.call_later(IDLE_S / 2, self._close_the_old) if self._idle else None
 
 
-class _Protocol(ResponseHandler):
-    """Two things that aiohttp gets wrong: what comes after an answer, and a fault in the middle of one."""
-
-    def data_received(self, data: bytes) -> None:
-        """Cut off what is more than announced: aiohttp would throw the answer away with it, say a 204 with a body."""
-        end = data.find(HEAD_END)
-        if end >= 0 and (self._payload is None or self._payload.is_eof()):
-            end += len(HEAD_END)
-            super().data_received(data[:end])
-            data, room = data[end:], self._room()
-            if len(data) > room:
-                self.force_close()
-                data = data[:room]
-        if data:
-            super().data_received(data)
-
-    def set_exception(self, exc: BaseException, exc_cause: BaseException = _EXC_SENTINEL) -> None:
-        """Tell the reader of the body, too: it would wait for ever."""
-        super().set_exception(exc, exc_cause)
-        if self._payload is not None and not self._payload.is_eof():
-            self._payload.set_exception(exc, exc_cause)
-
-    def _room(self) -> int:
-        """How many bytes may follow the head that was just read."""
-        if self._exception is not None:
-            return 0
-        if not self._buffer:
-            return sys.maxsize
-        (message, payload), _ = self._buffer[-1]
-        if message.code < http.HTTPStatus.OK:
-            return sys.maxsize
-        if payload.is_eof():
-            return 0
-        length = message.headers.get("content-length", "")
-        return int(length) if length.isdecimal() and not message.chunked else sys.maxsize
+def spelled(origin: Origin) -> str:
+    """An origin as a message and a header name it."""
+    return f"{origin.scheme}://{host_of(origin)}"
 
 
-class _Stream(httpx.AsyncByteStream):
-    """The body as it comes. Its end gives the connection back; closing earlier than that ends the connection."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            chunk = await self._response.content.readany()
-        except FOREIGN as exc:
-            raise _translated(exc) from _root(exc)
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-    async def aclose(self) -> None:
-        self._response.close()
-
-
-# ---------------------------------------------------------------------- names and addresses
-
-
-async def _system(host: str, port: int) -> Sequence[str]:
-    # As bytes: Python's own IDNA codec has other ideas of names, and exceptions of its own.
-    found = await asyncio.get_running_loop().getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(place[0]) for *_, place in found))
-
-
-class _Names(AbstractResolver):
-    """Looks a name up for every connection, in bounded time."""
-
-    def __init__(self, addresses: Addresses) -> None:
-        self._addresses = addresses
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The addresses that are tried."""
-        return [
-            ResolveResult(hostname=host, host=each, port=port, family=family, proto=0, flags=0)
-            for each in (await self._look_up(host, port))[:TRIED]
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            return await self._addresses(host, port)
-
-
-_checked: ContextVar[set[str]] = ContextVar("checked")
-"""The addresses that the request under way may connect to; tasks that aiohttp starts for it share the set."""
-
-
-class Guard(_Names):
-    """Lets nothing connect but to addresses just checked: no name is looked up again. Host and TLS go by the name."""
-
-    async def admit(self, url: yarl.URL) -> None:
-        """Check a host that is an address: aiohttp would not ask for it. Raises what the check raises."""
-        _checked.set(set())
-        host, port = url.raw_host or "", url.port or 0
-        if _plain(host):
-            await self._look_up(host, port)
-
-    async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        found = await super()._look_up(host, port)
-        _checked.get().update(map(_plain, found))
-        return found
-
-    def socket(self, place: aiohttp.AddrInfoType) -> socket.socket:
-        """The last door. It never has to be shut, unless aiohttp goes another way than it did."""
-        family, kind, protocol, _, address = place
-        if _plain(str(address[0])) not in _checked.get():
-            raise PermissionError(errno.EACCES, "an address that was not checked")
-        return socket.socket(family, kind, protocol)
-
-
-def _plain(host: str) -> str:
-    """One spelling for each address; empty for a name."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return ""
-
-
-# ---------------------------------------------------------------------- what exceptions mean
-
-FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError)
-"""A RuntimeError or ValueError is aiohttp's word for a connection that was closed under it, and for a bad request."""
-
-MEANINGS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[httpx.TransportError]], ...] = (
-    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
-    (aiohttp.ClientConnectorError, httpx.ConnectError),
-    (TimeoutError, httpx.ConnectTimeout),
-    (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
-    (aiohttp.ClientConnectionResetError, httpx.WriteError),
-    (aiohttp.ClientConnectionError, httpx.ReadError),
-    (ValueError, httpx.LocalProtocolError),
-    ((aiohttp.ClientError, HttpProcessingError), httpx.RemoteProtocolError),
-    (Exception, httpx.ReadError),
-)
-"""The first that fits. There is no read time-out: the caller's deadline ends everything."""
-
-
-def _translated(exc: Exception) -> httpx.TransportError:
-    """Ours has no words: aiohttp's quote the URL."""
-    return next(ours(ours.__name__) for theirs, ours in MEANINGS if isinstance(exc, theirs))
-
-
-def _root(exc: Exception) -> OSError | None:
-    """What the system or TLS said."""
-    cause = exc.__cause__
-    return cause if isinstance(cause, OSError) and not isinstance(cause, aiohttp.ClientError) else None
+def host_of(origin: Origin) -> str:
+    """The host, with the port when it is not the usual one."""
+    return origin.host if origin.port == PORTS[origin.scheme] else f"{origin.host}:{origin.port}"

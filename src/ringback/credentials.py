@@ -5,6 +5,7 @@ Secret: where keys are, and promise 6: a key goes only to the hosts that its pre
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import re
@@ -23,6 +24,9 @@ LARGEST = 64 * 1024
 """Bytes of a secret file; a key is a few dozen, a certificate a few thousand."""
 
 PORTS = {"http": 80, "https": 443}
+
+HOSTS = 1024
+"""Hosts whose normal spelling is remembered: there are few, and each is looked at in every poll."""
 
 # ---------------------------------------------------------------------- secrets
 
@@ -183,7 +187,7 @@ class Credentials:
         if keys is None or target is None or climbs(url):
             return False
         known = (keys.base_url, base_url)
-        return any(target == origin_of(url) for url in known if url) or any(_is_one_of(target, host) for host in hosts)
+        return any(target == _origin_of(url) for url in known if url) or any(_is_one_of(target, host) for host in hosts)
 
 
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[^\[\]:/?#@]+)(?::([0-9]{1,5}))?([/?][^#]*)?", re.IGNORECASE)
@@ -200,12 +204,16 @@ def origin_of(url: str) -> Origin | None:
     found = _URL.fullmatch(url)
     if found is None or _DOUBTFUL.search(url):
         return None
-    host = _address(found[2][1:-1]) if found[2].startswith("[") else _name(found[2])
+    host = _host(found[2])
     scheme = found[1].lower()
     port = int(found[3]) if found[3] else PORTS[scheme]
     if host is None or not 0 < port < 65536:  # noqa: PLR2004 - the ports there are
         return None
     return Origin(scheme, host, port)
+
+
+_origin_of = functools.lru_cache(HOSTS)(origin_of)
+"""Of the URLs that are the same for every watch: an account's and a preset's."""
 
 
 def _is_one_of(target: Origin, host: str) -> bool:
@@ -218,7 +226,14 @@ def _is_one_of(target: Origin, host: str) -> bool:
 def climbs(url: str) -> bool:
     """Whether the path holds a `.` or `..` segment, plain or percent-encoded: it would ask for something else."""
     path = url.partition("://")[2].partition("?")[0].partition("/")[2]
+    if "." not in path and "%" not in path:
+        return False
     return any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(path)))
+
+
+@functools.lru_cache(HOSTS)
+def _host(text: str) -> str | None:
+    return _address(text[1:-1]) if text.startswith("[") else _name(text)
 
 
 def _address(text: str) -> str | None:

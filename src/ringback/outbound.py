@@ -1,33 +1,38 @@
 """The only door out for HTTP: one request out, one bounded answer in, or one OutboundError.
 
-Secret: the limits of an exchange, and what a transport's exceptions mean. httpx's Request is the language; its client
-is not used: no cookies, no redirects, no environment, no decoding that is not bounded.
+    prepare    checked and spelled, once for all times that it is sent -> Prepared
+    carry      judged, when the Via is guarded -> slot of the origin -> transport of the Via -> Answer
+                                                                      all under one total deadline
 
-    judged, when the Via is guarded -> slot of the origin -> transport of the Via -> head -> body, capped -> Answer
-                                                                                   all under one total deadline
+Secret: the limits of an exchange, and what a transport's exceptions mean. httpx's URLs and exceptions are the language;
+its client is not used: no cookies, no redirects, no environment, no decoding that is not bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import re
 import socket
 import ssl
 import zlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import httpx
+import msgspec
 
 from ringback import __version__
+from ringback.carrier import Request, host_of, spelled
+from ringback.connection import Reply, TooMuch
 from ringback.core.errors import RingbackError
 from ringback.core.model import Answer
-from ringback.credentials import PORTS, Origin, origin_of
+from ringback.credentials import Origin, origin_of
 from ringback.egress import Blocked, Egress
-from ringback.transport import CONNECT_TIMEOUT_S, DIRECT, Addresses, UnusableFile, Via, open_transport
+from ringback.slots import Slots
+from ringback.transport import DIRECT, Addresses, Transport, UnusableFile, Via, open_transport
 
-__all__ = ["CODES", "DIRECT", "Ask", "Outbound", "OutboundError", "Via"]
+__all__ = ["CODES", "DIRECT", "Ask", "Outbound", "OutboundError", "Prepared", "Via"]
 
 DNS = "dns"
 """No such name."""
@@ -59,8 +64,24 @@ BODY_LIMIT = 4 * 1024 * 1024
 PER_ORIGIN = 128
 """Requests to one origin at a time; the rest wait their turn, so that a slow one cannot take every connection."""
 
+TARGETS = 1024
+"""URLs of which is remembered how they are asked, and headers that are kept once for all requests with the same."""
+
+LONGEST = 65_536
+"""Characters of a URL."""
+
+PLAIN = re.compile(r"https?://[^/?]+(/(?:[A-Za-z0-9_~./=&?-]|%[0-9A-Fa-f]{2})*)").fullmatch
+"""A URL whose path is asked for as it stands; httpx spells all others, at five times the cost."""
+
 DEFAULT_HEADERS = {"user-agent": f"ringback/{__version__}", "accept-encoding": "identity"}
-VISIBLE = frozenset(map(chr, range(0x20, 0x7F))) | {"\t"}
+OURS = frozenset({"connection", "content-length", "transfer-encoding"})
+"""Headers that frame a request: nobody else may write them."""
+
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose request says how long its body is even when it has none."""
+
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+VALUE = re.compile(r"(?:[!-~](?:[ -~\t]*[!-~])?)?").fullmatch
 
 
 class Ask(Protocol):
@@ -83,6 +104,14 @@ class Ask(Protocol):
         """None for no body."""
 
 
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """A request as it goes out, on its way out. `url` is what is judged each time when that way is guarded."""
+
+    request: Request
+    via: Via
+    url: str
+
+
 class OutboundError(RingbackError):
     """No answer was had; `code` says why. The message names the origin at most: never a path, query or credential."""
 
@@ -97,15 +126,15 @@ class Outbound:
 
     def __init__(
         self,
-        carrier: Callable[[Via, Addresses], httpx.AsyncBaseTransport] = open_transport,
+        carrier: Callable[[Via, Addresses], Transport] = open_transport,
         *,
         egress: Egress | None = None,
         per_origin: int = PER_ORIGIN,
     ) -> None:
         self.egress = egress or Egress()
         self._carrier = carrier
-        self._transports: dict[Via, httpx.AsyncBaseTransport] = {}
-        self._slots = _Slots(per_origin)
+        self._transports: dict[Via, Transport] = {}
+        self._slots = Slots(per_origin)
 
     async def send(
         self,
@@ -116,27 +145,49 @@ class Outbound:
         body_limit: int = BODY_LIMIT,
         truncate: bool = False,
     ) -> Answer:
-        """Send one request and read its whole answer; with `truncate`, at most `body_limit` bytes of it.
+        """Prepare a request and carry it, for one that is sent once."""
+        prepared = self.prepare(ask, via=via)
+        return await self._carry(prepared, timeout_s, body_limit, truncate=truncate)
+
+    def prepare(self, ask: Ask, *, via: Via = DIRECT) -> Prepared:
+        """The request as it goes out, any number of times. Raises OutboundError for one that cannot be sent."""
+        if via.guarded:
+            self._judge(ask.url)
+        return Prepared(_request(ask), via, ask.url)
+
+    async def carry(
+        self, prepared: Prepared, *, timeout_s: float = 30.0, body_limit: int = BODY_LIMIT, truncate: bool = False
+    ) -> Answer:
+        """Send a prepared request and read its whole answer; with `truncate`, at most `body_limit` bytes of it.
 
         Raises OutboundError. `timeout_s` bounds everything together: waiting for a slot, connecting, sending, reading.
         """
-        if via.guarded:
-            self._judge(ask.url)
-        request, origin = _request(ask, timeout_s)
-        transport = self._transport(via, origin)
+        if prepared.via.guarded:
+            self._judge(prepared.url)
+        return await self._carry(prepared, timeout_s, body_limit, truncate=truncate)
+
+    async def _carry(self, prepared: Prepared, timeout_s: float, body_limit: int, *, truncate: bool) -> Answer:
+        request, via = prepared.request, prepared.via
+        transport = self._transports.get(via) or self._open(via, request.origin)
+        until = asyncio.get_running_loop().time() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s), self._slots.one_of(origin):
-                response = await transport.handle_async_request(request)
-                return await _answer(response, _Body(response, body_limit, truncate=truncate))
+            if not self._slots.take(request.origin):
+                async with asyncio.timeout_at(until):
+                    await self._slots.wait(request.origin)
+            try:
+                reply = await transport.exchange(request, body_limit, until, truncate=truncate)
+            finally:
+                self._slots.leave(request.origin)
+            return _answer(reply, body_limit, truncate=truncate)
         except TimeoutError as exc:
-            raise _error(TIMEOUT, f"{origin} gave no whole answer within {timeout_s:g} s", origin) from exc
-        except _TooMuch as exc:
-            raise _error(TOO_LARGE, f"{origin} sent an answer of more than {body_limit} bytes", origin) from exc
+            raise _error(TIMEOUT, request.origin, f"gave no whole answer within {timeout_s:g} s") from exc
+        except TooMuch as exc:
+            raise _error(TOO_LARGE, request.origin, f"sent an answer of more than {body_limit} bytes") from exc
         except Blocked as exc:
-            raise _error(BLOCKED, f"{origin} may not be called: {exc.message}", origin) from exc
+            raise _error(BLOCKED, request.origin, f"may not be called: {exc.message}") from exc
         except (httpx.HTTPError, httpx.StreamError, OSError, _Undecodable) as exc:
             code, says = _meaning(exc)
-            raise _error(code, f"{origin} {says}", origin) from exc
+            raise _error(code, request.origin, says) from exc
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -148,141 +199,134 @@ class Outbound:
         """What the URL itself shows; where its name leads shows when it is connected to."""
         why = self.egress.judge(url)
         if why is not None:
-            origin = _spelled(origin_of(url))
-            raise _error(BLOCKED, f"{origin or 'the URL'} may not be called: {why}", origin)
+            raise _error(BLOCKED, origin_of(url), f"may not be called: {why}")
 
     async def _addresses(self, host: str, port: int) -> Sequence[str]:
         return await self.egress.addresses(host, port)
 
-    def _transport(self, via: Via, origin: str) -> httpx.AsyncBaseTransport:
-        if via not in self._transports:
-            try:
-                self._transports[via] = self._carrier(via, self._addresses)
-            except UnusableFile as exc:
-                raise _error(TLS, f"{origin} cannot be asked: {exc}", origin) from exc
-        return self._transports[via]
-
-
-def _spelled(target: Origin | None) -> str:
-    """An origin as a message names it; empty for none."""
-    if target is None:
-        return ""
-    return f"{target.scheme}://{target.host}" + (f":{target.port}" if target.port != PORTS[target.scheme] else "")
-
-
-def _request(ask: Ask, timeout_s: float) -> tuple[httpx.Request, str]:
-    """Everything that the client would refuse in its own words, which quote it, is refused here without."""
-    origin = _spelled(origin_of(ask.url))
-    if not origin:
-        raise OutboundError("the URL of the request is not one that can be asked", code=PROTOCOL)
-    headers = DEFAULT_HEADERS | {name.lower(): value for name, value in ask.headers.items()}
-    if not all(VISIBLE.issuperset(text) for text in (*headers, *headers.values())):
-        raise _error(PROTOCOL, f"a header for {origin} holds characters that HTTP does not allow", origin)
-    waits = dict.fromkeys(("read", "write", "pool"), timeout_s) | {"connect": min(CONNECT_TIMEOUT_S, timeout_s)}
-    try:
-        request = httpx.Request(ask.method, ask.url, headers=headers, content=ask.body, extensions={"timeout": waits})
-    except httpx.InvalidURL:
-        request = None
-    if request is None:
-        raise _error(PROTOCOL, f"the URL for {origin} is not one that can be asked", origin)
-    return request, origin
-
-
-def _error(code: str, message: str, origin: str) -> OutboundError:
-    return OutboundError(message, code=code, origin=origin)
-
-
-# ---------------------------------------------------------------------- slots
-
-
-class _Slots:
-    """How many requests each origin has under way. An origin without any is forgotten."""
-
-    def __init__(self, each: int) -> None:
-        self._each = each
-        self._gates: dict[str, asyncio.Semaphore] = {}
-        self._users: Counter[str] = Counter()
-
-    @asynccontextmanager
-    async def one_of(self, origin: str) -> AsyncIterator[None]:
-        gate = self._gates.setdefault(origin, asyncio.Semaphore(self._each))
-        self._users[origin] += 1
+    def _open(self, via: Via, origin: Origin) -> Transport:
         try:
-            async with gate:
-                yield
-        finally:
-            self._users[origin] -= 1
-            if not self._users[origin]:
-                del self._users[origin], self._gates[origin]
+            opened = self._transports[via] = self._carrier(via, self._addresses)
+        except UnusableFile as exc:
+            raise _error(TLS, origin, f"cannot be asked: {exc}") from exc
+        return opened
+
+
+def _error(code: str, origin: Origin | None, says: str) -> OutboundError:
+    name = spelled(origin) if origin is not None else ""
+    return OutboundError(f"{name or 'the URL'} {says}", code=code, origin=name)
+
+
+# ---------------------------------------------------------------------- the request
+
+
+def _request(ask: Ask) -> Request:
+    """Checked and spelled. A message about what is wrong quotes nothing of it."""
+    target = _target(ask.url)
+    if target is None:
+        raise OutboundError("the URL of the request is not one that can be asked", code=PROTOCOL)
+    origin, path = target
+    body = ask.body or b""
+    length = len(body) if body or ask.method in WITH_BODY else None
+    headers = (_lines if body else _known_lines)(host_of(origin), tuple(ask.headers.items()), length)
+    if headers is None:
+        raise _error(PROTOCOL, origin, "cannot be asked: a header holds characters that HTTP does not allow")
+    return Request(ask.method, origin, path, headers, body)
+
+
+def _lines(host: str, given: tuple[tuple[str, str], ...], length: int | None) -> bytes | None:
+    """The header lines; None when HTTP does not allow one of them."""
+    lines = {"host": host} | DEFAULT_HEADERS
+    lines |= {name.lower(): value for name, value in given if name.lower() not in OURS}
+    if length is not None:
+        lines["content-length"] = str(length)
+    if not all(NAME(name) and VALUE(value) for name, value in lines.items()):
+        return None
+    return "".join([f"{name}: {value}\r\n" for name, value in lines.items()]).encode("ascii")
+
+
+_known_lines = functools.lru_cache(TARGETS)(_lines)
+"""The same bytes for all requests that have the same headers: the watches of an account."""
+
+
+@functools.lru_cache(TARGETS)
+def _one(origin: Origin) -> Origin:
+    """The same origin for all requests that go there."""
+    return origin
+
+
+@functools.lru_cache(TARGETS)
+def _target(url: str) -> tuple[Origin, bytes] | None:
+    """Where a URL leads, and what is asked for there."""
+    origin = origin_of(url)
+    if origin is None or len(url) > LONGEST:
+        return None
+    plain = PLAIN(url)
+    if plain is not None and "/." not in plain[1]:
+        return _one(origin), plain[1].encode()
+    try:
+        return _one(origin), httpx.URL(url).raw_path
+    except httpx.InvalidURL:
+        return None
 
 
 # ---------------------------------------------------------------------- the answer
-
-
-class _TooMuch(Exception):
-    """More than the limit."""
 
 
 class _Undecodable(Exception):
     """The body is not what its content-encoding says."""
 
 
-class _Body:
-    """Bytes up to a limit, raw and decoded.
+def _answer(reply: Reply, limit: int, *, truncate: bool) -> Answer:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in reply.headers:
+        name, value = _name(raw_name), _text(raw_value)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    body = reply.body
+    encoding = headers.get("content-encoding", "identity").strip().lower() or "identity"
+    if encoding != "identity":
+        body = _plain(body, encoding, limit, truncate=truncate)
+        for name in ("content-encoding", "content-length"):
+            headers.pop(name, None)
+    return Answer(status=reply.status, headers=headers, body=body)
+
+
+@functools.lru_cache(TARGETS)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _plain(packed: bytes, encoding: str, limit: int, *, truncate: bool) -> bytes:
+    """The body unpacked, and never a byte beyond the limit: a bomb costs what an honest body costs.
 
     We ask for identity, but gateways compress regardless, and a receiver that took an event must not count as failed
-    for that. So gzip and deflate are decoded, never a byte beyond the limit: a bomb costs what an honest body costs.
+    for that. So gzip and deflate are unpacked.
     """
-
-    def __init__(self, response: httpx.Response, limit: int, *, truncate: bool) -> None:
-        self._stream = response.stream
-        self._limit = limit
-        self._truncate = truncate
-        encoding = response.headers.get("content-encoding", "identity").strip().lower() or "identity"
-        self.encoded = encoding != "identity"
-        self._known = encoding in ("identity", "gzip", "x-gzip", "deflate")
-        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32) if self.encoded and self._known else None
-
-    async def read(self) -> bytes:
-        """The whole body, or its start when it may be cut."""
-        if not self._known and not self._truncate:
-            raise _Undecodable
-        body = bytearray()
-        seen = 0
-        assert isinstance(self._stream, httpx.AsyncByteStream)
-        async for chunk in self._stream:
-            seen += len(chunk)
-            body += self._plain(chunk, self._limit + 1 - len(body)) if self._known else b""
-            if max(seen, len(body)) > self._limit:
-                if self._truncate:
-                    return bytes(body[: self._limit])
-                raise _TooMuch
-        if self._inflate is not None and seen and not self._inflate.eof and not self._truncate:
-            raise _Undecodable
-        return bytes(body)
-
-    def _plain(self, chunk: bytes, room: int) -> bytes:
-        if self._inflate is None:
-            return chunk
-        try:
-            return self._inflate.decompress(chunk, room)
-        except zlib.error as exc:
-            if self._truncate:
-                return b""
-            raise _Undecodable from exc
-
-
-async def _answer(response: httpx.Response, body: _Body) -> Answer:
-    """Closing is in any case: a connection whose answer was not read to its end is of no more use."""
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        if truncate:
+            return b""
+        raise _Undecodable
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
-        content = await body.read()
-    finally:
-        await response.aclose()
-    headers: dict[str, str] = {}
-    for name, value in response.headers.multi_items():
-        if not (body.encoded and name in ("content-encoding", "content-length")):
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Answer(status=response.status_code, headers=headers, body=content)
+        body = unpacking.decompress(packed, limit + 1)
+    except zlib.error as exc:
+        if truncate:
+            return b""
+        raise _Undecodable from exc
+    if truncate:
+        return body[:limit]
+    if len(body) > limit:
+        raise TooMuch
+    if packed and not unpacking.eof:
+        raise _Undecodable
+    return body
 
 
 # ---------------------------------------------------------------------- what exceptions mean

@@ -184,6 +184,7 @@ class Poller:
             rules = await self._rules_for(current, now)
             after, change = advance(current, seen, rules, now, jitter=self._clock.jitter())
             if await self._stored(after, change, told.answer if change or seen.trouble is not None else None):
+                self._asker.remember(after, told)
                 return self._told(current, after, change)
             current = await self._store.watch(watch.id)
         return "unchanged"

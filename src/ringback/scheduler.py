@@ -27,7 +27,7 @@ STEP = timedelta(seconds=1)
 
 LOOK_EVERY_S = 1.0
 LEAST_WAIT_S = 0.005
-"""Turns that are asked for closer together are taken as one."""
+"""Turns that are asked for closer together are taken as one, unless a duty's are to be further apart."""
 
 DUTIES = 20
 """A job for each duty, never for each watch: a scheduler of 100,000 jobs blocks the loop for seconds."""
@@ -77,11 +77,11 @@ class Beat:
         self._look: asyncio.Task[None] | None = None
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def add(self, name: str, duty: Duty, every: timedelta) -> None:
-        """Have a duty run at the latest `every` so often."""
+    def add(self, name: str, duty: Duty, every: timedelta, *, apart_s: float = LEAST_WAIT_S) -> None:
+        """Have a duty run at the latest `every` so often, and turns that are due within `apart_s` as one."""
         if len(self._turns) >= DUTIES:
             raise ValueError(f"more than {DUTIES} duties: a duty serves all watches, not one")
-        turn = _Turn(name, duty, every, self)
+        turn = _Turn(name, duty, every, self, apart_s)
         self._turns[name] = turn
         self._scheduler.add_job(turn.take, IntervalTrigger(seconds=every.total_seconds(), timezone=UTC), id=name)
 
@@ -144,7 +144,7 @@ class Beat:
 class _Turn:
     """One duty: running or not, to run again or not, and the timer for when it has work next."""
 
-    def __init__(self, name: str, duty: Duty, every: timedelta, beat: Beat) -> None:
+    def __init__(self, name: str, duty: Duty, every: timedelta, beat: Beat, apart_s: float) -> None:
         self.name = name
         self.every = every
         self.ended_at = time.monotonic()
@@ -153,7 +153,9 @@ class _Turn:
         self._beat = beat
         self._again = False
         self._task: asyncio.Task[None] | None = None
+        self._apart_s = apart_s
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: datetime | None = None
 
     async def take(self) -> None:
         """What APScheduler calls."""
@@ -173,7 +175,7 @@ class _Turn:
         """Forget when there is work next."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self._armed_for = None
 
     async def idle(self) -> None:
         """Wait for the run under way."""
@@ -196,14 +198,17 @@ class _Turn:
 
     def arm(self, at: datetime) -> None:
         """Wake then, if that is before the next turn anyway and before what the timer is set to."""
-        wait_s = max((at - self._beat.clock.now()).total_seconds(), LEAST_WAIT_S)
+        if self._armed_for is not None and at >= self._armed_for:
+            return  # the usual case: somebody else is due earlier
+        wait_s = max((at - self._beat.clock.now()).total_seconds(), self._apart_s)
         if self.stopped or wait_s >= self.every.total_seconds():
             return
         loop = asyncio.get_running_loop()
         if self._timer is None or self._timer.when() > loop.time() + wait_s:
             self.cancel_timer()
             self._timer = loop.call_later(wait_s, self._ring)
+            self._armed_for = at
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer = self._armed_for = None
         self.wake()

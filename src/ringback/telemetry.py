@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -77,19 +76,22 @@ class Telemetry:
     def _make_poll_metrics(self) -> None:
         polls = Counter("ringback_polls", "Polls, by what came of them.", ["outcome"], registry=self.registry)
         self._polls = {name: polls.labels(name) for name in ("changed", "unchanged", "problem")}
-        self._observations = Counter(
+        observations = Counter(
             "ringback_observations",
             "Answers read, by provider and state.",
             ["provider", "state"],
             registry=self.registry,
         )
+        self._observations: Mapping[tuple[str, str], Any] = _Labelled(observations)
         self._problems = Counter(
             "ringback_poll_problems", "Answers that said nothing, by code.", ["code"], registry=self.registry
         )
         self._lag = Histogram(
             "ringback_poll_lag_seconds", "From due to polled.", buckets=SECONDS, registry=self.registry
         )
-        self._polling = Gauge("ringback_polls_in_flight", "Polls under way.", registry=self.registry)
+        self._polling = 0
+        polling = Gauge("ringback_polls_in_flight", "Polls under way.", registry=self.registry)
+        polling.set_function(lambda: self._polling)
         self._commit = Histogram(
             "ringback_journal_commit_seconds", "From asked to durable.", buckets=SECONDS, registry=self.registry
         )
@@ -110,17 +112,17 @@ class Telemetry:
 
     def poll_began(self, lag: timedelta) -> None:
         """A watch is asked about, so long after it was due."""
-        self._polling.inc()
+        self._polling += 1
         self._lag.observe(max(lag.total_seconds(), 0.0))
 
     def poll_ended(self, outcome: str) -> None:
         """A poll came to an end: changed, unchanged or problem."""
-        self._polling.dec()
+        self._polling -= 1
         self._polls[outcome].inc()
 
     def observed(self, watch: Watch) -> None:
         """An answer was read as a state."""
-        self._observations.labels(watch.provider, watch.state.value).inc()
+        self._observations[watch.provider, watch.state.value].inc()
 
     def changed(self, before: Watch, after: Watch, events: tuple[Event, ...]) -> None:
         """A watch moved: the canonical line of a poll."""
@@ -265,13 +267,13 @@ class Telemetry:
         self._log.error("duty.failed", duty=duty, error=f"{type(error).__name__}: {error}", exc_info=error)
 
 
-class _Labelled(defaultdict[str, Any]):
-    """A metric's children by their one label, looked up once."""
+class _Labelled(dict[Any, Any]):
+    """A metric's children by their label, or labels, each looked up once."""
 
     def __init__(self, metric: Counter) -> None:
         super().__init__()
         self._metric = metric
 
-    def __missing__(self, label: str) -> Any:
-        self[label] = child = self._metric.labels(label)
+    def __missing__(self, labels: str | tuple[str, ...]) -> Any:
+        self[labels] = child = self._metric.labels(*([labels] if isinstance(labels, str) else labels))
         return child

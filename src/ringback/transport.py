@@ -1,8 +1,8 @@
-"""What carries requests: connections, TLS and proxies, one transport for each way out.
+"""The ways out: straight or through a proxy, trusting whom, shown as who. One transport for each.
 
     Via -> open_transport -> a carrier             a guarded Via -> only to addresses just checked
 
-Secret: whom a connection trusts, and with which certificate it shows itself. How it is made is carrier.py's.
+Secret: whom a connection trusts, and with which certificate it shows itself. How it is made is dialing.py's.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import ssl
 import httpx
 import msgspec
 
-from ringback.carrier import CONNECT_TIMEOUT_S, CONNECTIONS, IDLE, IDLE_S, Addresses, Carrier, Guard
+from ringback.carrier import Carrier, Transport
+from ringback.dialing import CONNECT_TIMEOUT_S, Addresses, Dialer, system
 
-__all__ = ["CONNECT_TIMEOUT_S", "DIRECT", "Addresses", "UnusableFile", "Via", "open_transport"]
+__all__ = ["CONNECT_TIMEOUT_S", "DIRECT", "Addresses", "Transport", "UnusableFile", "Via", "open_transport"]
 
 
 class Via(msgspec.Struct, frozen=True):
@@ -35,18 +36,15 @@ class Via(msgspec.Struct, frozen=True):
 DIRECT = Via()
 
 
-def open_transport(via: Via, addresses: Addresses) -> httpx.AsyncBaseTransport:
-    """The seam: what carries requests on this way; on a guarded one only to the `addresses` of a host.
+def open_transport(via: Via, addresses: Addresses) -> Transport:
+    """What carries requests on this way; on a guarded one only to the `addresses` of a host.
 
     Raises UnusableFile. Through a proxy it is the proxy that looks names up.
     """
-    if via.proxy.lower().startswith("https:"):
-        # aiohttp would show the proxy our certificate: it has one TLS context for the proxy and what is behind it.
-        proxy = httpx.Proxy(via.proxy, ssl_context=_trust(via.ca_file))
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=IDLE, keepalive_expiry=IDLE_S)
-        return httpx.AsyncHTTPTransport(verify=_identity(via), trust_env=False, limits=limits, proxy=proxy)
-    guard = Guard(addresses) if via.guarded and not via.proxy else None
-    return Carrier(_identity(via), guard, httpx.Proxy(via.proxy) if via.proxy else None)
+    if not via.proxy:
+        return Carrier(Dialer(_identity(via), addresses if via.guarded else system))
+    to_proxy = _trust(via.ca_file) if via.proxy.lower().startswith("https:") else None
+    return Carrier(Dialer(_identity(via), proxy=httpx.Proxy(via.proxy), to_proxy=to_proxy))
 
 
 class UnusableFile(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta
 import given
 import msgspec
 import pytest
+import uvloop
 
 from ringback.accounts import Accounts, AccountTerms
 from ringback.asker import Asker
@@ -55,6 +57,12 @@ class Upstream:
 
     def says(self, task_id: str, *answers: object) -> None:
         self.answers[task_id] = [_answer(answer) for answer in answers]
+
+    def prepare(self, ask, **_):
+        return ask
+
+    async def carry(self, prepared, **more) -> Answer:
+        return await self.send(prepared, **more)
 
     async def send(self, ask, **_) -> Answer:
         task_id = ask.url.rpartition("/")[2]
@@ -185,6 +193,15 @@ class Daemon:
         while self.clock.now() < over:
             await do()
             self.clock.turn(step)
+
+
+BOTH_LOOPS = {"test_outbound.py", "test_egress.py"}
+"""What has to hold on Python's own event loop and on uvloop's alike: whatever opens connections."""
+
+
+def pytest_asyncio_loop_factories(item):
+    own = {"asyncio": asyncio.new_event_loop}
+    return own | {"uvloop": uvloop.new_event_loop} if item.path.name in BOTH_LOOPS else own
 
 
 @pytest.fixture

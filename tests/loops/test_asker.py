@@ -24,8 +24,11 @@ class Outside:
         self.answers = list(answers)
         self.sent = []
 
-    async def send(self, ask, *, via, **_):
-        self.sent.append((ask, via))
+    def prepare(self, ask, *, via):
+        return ask, via
+
+    async def carry(self, prepared, **_):
+        self.sent.append(prepared)
         told = self.answers.pop(0)
         if isinstance(told, Exception):
             raise told

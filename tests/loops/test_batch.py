@@ -28,7 +28,10 @@ class Tripo:
         self.instead: list[Answer | Exception | None] = []
         self.requests: list[list[str]] = []
 
-    async def send(self, ask, **_):
+    def prepare(self, ask, **_):
+        return ask
+
+    async def carry(self, ask, **_):
         is_list = ask.url.endswith("/v3/tasks/list")
         ids = json.loads(ask.body)["task_ids"] if is_list else [ask.url.rpartition("/")[2]]
         self.requests.append(ids)

@@ -6,16 +6,20 @@ import ssl
 import traceback
 import tracemalloc
 import zlib
+from datetime import UTC, datetime
 
 import httpx
 import msgspec
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringback import __version__
+from ringback.connection import Reply
 from ringback.egress import Egress
-from ringback.outbound import CODES, Outbound, OutboundError, Via
+from ringback.outbound import CODES, Outbound, OutboundError, Via, _target
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 SECRET = "tiger-lily"  # in the path, the query, the key and the body of every request that goes wrong
@@ -216,7 +220,12 @@ FAULTS = {
     "says nothing": (says(b""), "protocol"),
     "breaks off in the head": (says(b"HTTP/1.1 200 OK\r\ncontent-le"), "protocol"),
     "breaks off in the body": (says(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"), "protocol"),
+    "breaks off before the last chunk": (
+        says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n"),
+        "protocol",
+    ),
     "breaks off in a chunk": (says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n64\r\nhalf"), "protocol"),
+    "interim answers and no other": (says(b"HTTP/1.1 100 Continue\r\n\r\n" * 5000), "protocol"),
     "garbage": (says(b"\x00\xff220 mail.example.org ESMTP\r\n\r\n"), "protocol"),
     "SSH": (says(b"SSH-2.0-OpenSSH_9.2\r\n"), "protocol"),
     "no status": (says(b"HTTP/1.1 OK\r\n\r\n"), "protocol"),
@@ -227,9 +236,19 @@ FAULTS = {
     "bad chunk": (says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok\r\n"), "protocol"),
     "oversize header": (says(b"HTTP/1.1 200 OK\r\nx: " + b"x" * MIB + b"\r\ncontent-length: 0\r\n\r\n"), "protocol"),
     "endless headers": (says(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200_000), "protocol"),
+    "two lengths that agree in another way": (says(b"HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\nok!"), "protocol"),
+    "length and chunks": (
+        says(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+        "protocol",
+    ),
+    "HTTP/2": (says(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"), "protocol"),
     "oversize body": (says(body(b"x" * (MIB + 1))), "too_large"),
     "oversize announced": (
         says(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n" + b"x" * 2 * MIB),
+        "too_large",
+    ),
+    "oversize in chunks": (
+        says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"4\r\nlong\r\n" * MIB),
         "too_large",
     ),
     "oversize, unannounced": (says(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2 * MIB), "too_large"),
@@ -263,7 +282,7 @@ async def test_a_fault_is_over_when_it_is_over(outbound, serve, fault):
     server = await serve(first_wrong_then_right)
     await failure(outbound, server.origin, timeout_s=0.3 if code == "timeout" else 20.0, body_limit=MIB)
     assert (await outbound.send(Question(url=server.origin))).body == b"ok"
-    assert outbound._slots._users == {}
+    assert outbound._slots.users == {}
 
 
 async def test_nobody_listens(outbound, serve):
@@ -308,6 +327,28 @@ async def test_a_private_authority(outbound, serve, identity, ca_file):
     server = await serve(keeps_alive, identity("127.0.0.1"))
     assert (await outbound.send(Question(url=server.origin), via=Via(ca_file=ca_file))).body == b"ok"
     assert (await failure(outbound, server.origin)).code == "tls"
+
+
+async def test_a_certificate_that_is_over(outbound, serve, authority, ca_file):
+    """A certificate whose time has passed is not accepted."""
+    expired = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", not_after=datetime(2024, 1, 1, tzinfo=UTC)).configure_cert(expired)
+    server = await serve(keeps_alive, expired)
+    error = await failure(outbound, server.origin, via=Via(ca_file=ca_file))
+    assert error.code == "tls"
+    assert "expired" in error.message
+    assert server.asked == []
+
+
+async def test_a_server_that_accepts_and_says_nothing(outbound, serve):
+    """TLS that never begins ends in time, like everything."""
+
+    async def accepts(server, reader, writer):
+        await asyncio.Event().wait()
+
+    server = await serve(accepts)
+    error = await failure(outbound, server.origin.replace("http:", "https:"), timeout_s=0.3)
+    assert error.code == "timeout"
 
 
 async def test_a_certificate_for_somebody_else(outbound, serve, identity, ca_file):
@@ -411,6 +452,87 @@ async def test_an_answer_comes_as_it_was(outbound, serve):
     answer = await outbound.send(Question(url=f"{server.origin}/a"))
     assert (answer.status, answer.body) == (418, b"\xff\x00\n")
     assert answer.headers == {"x-a": "1, 2", "content-length": "3"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + OK, b"ok"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", b"ok"),
+        (b"HTTP/1.1 200 OK\ncontent-length: 2\n\nok", b"ok"),
+        (b"\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\r\n\r\nto the end", b"to the end"),
+        (b"HTTP/1.0 200 OK\r\n\r\nto the end", b"to the end"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 500\r\n\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b""),
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 20, 100_000])
+async def test_every_way_to_say_where_a_body_ends(outbound, serve, raw, expected, cut):
+    """By its length, in chunks, with the connection, or there is none; in however small pieces it comes."""
+
+    async def treat(server, reader, writer):
+        await server.request(reader)
+        for start in range(0, len(raw), cut):
+            writer.write(raw[start : start + cut])
+            await asyncio.sleep(0)
+        writer.close()
+
+    server = await serve(treat)
+    assert (await outbound.send(Question(url=server.origin), timeout_s=5)).body == expected
+
+
+@pytest.mark.parametrize("raw", [OK, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"])
+@pytest.mark.parametrize("more", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"])
+async def test_what_nobody_asked_for_answers_nothing(outbound, serve, raw, more):
+    """A second answer that came with the first is no answer to the next request."""
+
+    async def treat(server, reader, writer):
+        while True:
+            await server.request(reader)
+            writer.write(raw + more)
+
+    server = await serve(treat)
+    answers = [(await outbound.send(Question(url=server.origin))).body for _ in range(3)]
+    assert answers == [b"ok"] * 3
+    assert server.connections == (3 if more else 1)
+
+
+async def test_a_long_request_arrives_whole(outbound, serve):
+    """Piece by piece, however slowly it is taken."""
+    server = await serve(keeps_alive)
+    content = bytes(range(256)) * 20_000
+    await outbound.send(Question(method="POST", url=server.origin, body=content))
+    assert server.asked[0].endswith(content)
+    assert (await outbound.send(Question(url=server.origin))).body == b"ok"
+    assert server.connections == 1
+
+
+async def test_an_answer_before_the_request_has_left(outbound, serve):
+    """A server that refuses a long body after its head is heard, and its connection is not used again."""
+
+    async def refuses(server, reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    server = await serve(refuses)
+    answer = await outbound.send(Question(method="POST", url=server.origin, body=bytes(64 * MIB)), timeout_s=10)
+    assert answer.status == 413
+    await outbound.send(Question(method="POST", url=server.origin, body=b""))
+    assert server.connections == 2
+
+
+async def test_a_prepared_request_goes_out_again_and_again(outbound, serve):
+    """It is checked and spelled once, and what arrives is the same each time."""
+    server = await serve(keeps_alive)
+    prepared = outbound.prepare(Question(method="POST", url=f"{server.origin}/a", headers={"x-key": "k"}, body=b"{}"))
+    for _ in range(3):
+        assert (await outbound.carry(prepared)).body == b"ok"
+    assert len(set(server.asked)) == 1
+    assert server.connections == 1
 
 
 async def test_a_request_goes_out_as_it_is(outbound, serve):
@@ -581,6 +703,20 @@ async def test_a_proxy_tunnels_https(outbound, serve, identity, ca_file):
     assert SECRET.encode() not in proxy.asked[0]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_behind_tls(outbound, serve, identity, ca_file, scheme):
+    """What goes through it is the same, within TLS to the proxy: a plain request, or TLS with the server in it."""
+    server = await serve(keeps_alive, identity("127.0.0.1"))
+    proxy = await serve(_tunnels if scheme == "https" else keeps_alive, identity("127.0.0.1"))
+    via = Via(ca_file=ca_file, proxy=proxy.origin)
+    answer = await outbound.send(Question(url=server.origin.replace("https", scheme)), via=via)
+    assert answer.body == b"ok"
+    if scheme == "https":
+        assert (len(proxy.asked), len(server.asked)) == (1, 1)
+    else:
+        assert proxy.asked[0].startswith(f"GET http://127.0.0.1:{server.port}/ HTTP/1.1\r\n".encode())
+
+
 async def test_a_proxy_that_refuses(outbound, serve):
     """A proxy that says no makes the server unreachable; its password is not told."""
     proxy = await serve(says(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"))
@@ -588,6 +724,15 @@ async def test_a_proxy_that_refuses(outbound, serve):
     assert (await failure(outbound, "https://vendor.example", via=via)).code == "unreachable"
     await proxy.stop()
     assert (await failure(outbound, "https://vendor.example", via=via)).code == "refused"
+
+
+@given(st.text("abz09-_~.%/?=&;:@!é \\", max_size=30))
+@settings(max_examples=300)
+def test_a_path_is_spelled_as_httpx_spells_it(text):
+    """The short way for plain paths leads where the long one does."""
+    url = f"https://vendor.example/{text}"
+    found = _target(url)
+    assert found is None or found[1] == httpx.URL(url).raw_path
 
 
 @pytest.mark.parametrize(
@@ -648,7 +793,7 @@ async def test_a_slow_origin_takes_no_more_than_its_share(serve):
         task.cancel()
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(end, asyncio.CancelledError) for end in ended)
-    assert (outbound._slots._users, outbound._slots._gates) == ({}, {})
+    assert (outbound._slots.users, outbound._slots.waiting) == ({}, {})
     await outbound.aclose()
 
 
@@ -668,11 +813,11 @@ async def test_the_transport_is_a_seam():
     """Whatever carries requests can be exchanged, one a way; its faults are read the same."""
     opened, closed = [], []
 
-    class Carrier(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request):
-            if request.url.path == "/bad":
+    class Carrier:
+        async def exchange(self, request, limit, until, *, truncate=False):
+            if request.path == b"/bad":
                 raise httpx.ReadError("foreign words")
-            return httpx.Response(200, stream=httpx.ByteStream(b"carried"))
+            return Reply(200, [], b"carried")
 
         async def aclose(self):
             closed.append(self)

@@ -267,6 +267,22 @@ class StoreContract:
         assert order == [(1, True), (2, True), (3, False)]
         assert await owed(store, NOW) == []
 
+    async def test_what_is_said_about_ourselves_keeps_its_order(self, store):
+        """5: It has no sequence: of two that were owed at the same time, the one that was said first goes first."""
+        to = Routes({"team": ("*",)})
+        for number in (1, 2):
+            data, mark = AccountData("302ai", None, number), steps.mark(sequence=number)
+            await store.commit(about_ourselves(mark, data, EventType.PROVIDER_DEGRADED, to))
+        first = (await owed(store, NOW))[0].delivery
+        await store.settle(settlement(first))
+        await store.commit(Change(deliveries=(steps.anew((await store.delivery(first.id))[0]),)))
+        order = []
+        for _ in range(2):
+            claimed = await owed(store, NOW + HOUR)
+            order.append(claimed[0].event.data.watches)
+            await store.settle(settlement(claimed[0].delivery))
+        assert order == [1, 2]
+
     async def test_what_failed_waits_for_its_time(self, store):
         """5: The last of a lane is due at its next attempt, not before."""
         await follow(store, "succeeded")

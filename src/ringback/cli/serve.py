@@ -6,7 +6,6 @@ Secret: none of its own; app.py has the daemon.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from datetime import timedelta
@@ -39,11 +38,11 @@ def serve(
     Example: `ringback serve --config ringback.toml`
     """
     from ringback import config as configuration
-    from ringback import telemetry
+    from ringback import eventloop, telemetry
     from ringback.app import App
 
     patience = duration(wait_lock) if wait_lock is not None else timedelta()
     load = partial(configuration.load, config, os.environ)
     settings = load()
     telemetry.configure(as_json=not sys.stderr.isatty())
-    asyncio.run(App(settings, load=load, wait_lock=patience).run())
+    eventloop.run(App(settings, load=load, wait_lock=patience).run())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import msgspec
 from msgspec.structs import replace
@@ -34,6 +35,8 @@ from ringback.core.routing import Routes, Target
 
 FORGETTABLE = ("polls", "last_polled_at", "next_poll_at", "not_before_at", "problem")
 """What a poll that changes nothing moves: kept in memory, written with the next change."""
+
+_lasting = attrgetter(*(name for name in Watch.__struct_fields__ if name not in FORGETTABLE))
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -63,7 +66,7 @@ def advance(
     if event is None and lifecycle.stalls(after, rules.stalled_after, now):
         after, event = replace(after, stalled=True), EventType.TASK_STALLED
     after = cadence.schedule(after, rules.pace, _asked(seen), now, jitter)
-    if event is None and not _differs(watch, after):
+    if event is None and _lasting(after) == _lasting(watch):
         return after, None
     after, change = keep(watch, after, event, rules.routes, now)
     return after, replace(change, took=lesson(watch, seen, now))
@@ -111,12 +114,6 @@ def about_ourselves(mark: Mark, data: AccountData | DestinationData, event: Even
 
 def _asked(seen: Observation) -> timedelta | None:
     return seen.trouble.retry_after if seen.trouble is not None else seen.retry_after
-
-
-def _differs(before: Watch, after: Watch) -> bool:
-    return any(
-        getattr(before, field) != getattr(after, field) for field in Watch.__struct_fields__ if field not in FORGETTABLE
-    )
 
 
 def _event_of(before: Watch, after: Watch, event: EventType, now: datetime) -> Event:

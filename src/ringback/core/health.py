@@ -58,8 +58,13 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         return self.degraded is not None and self.degraded.code == UNAUTHORIZED
 
 
+WELL = Health()
+
+
 def answered(health: Health, now: datetime) -> tuple[Health, News | None]:
     """A poll of the account was answered with a state."""
+    if health == WELL:
+        return health, None
     share, moved_at = health.share, health.share_moved_at
     if moved_at is not None and now - moved_at >= RATE_STEP_EVERY:
         share = min(share * RATE_STEP, 1.0)

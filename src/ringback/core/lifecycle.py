@@ -52,6 +52,18 @@ def transition(watch: Watch, seen: Observation, now: datetime) -> tuple[Watch, E
     return after, None
 
 
+def as_it_is(watch: Watch) -> Observation:
+    """What the answer said that an open watch was last read from, as far as a watch keeps it."""
+    return Observation(
+        state=watch.state,
+        result=watch.result,
+        result_expires_at=watch.result_expires_at,
+        error=watch.error,
+        progress=watch.progress,
+        details=watch.details,
+    )
+
+
 def trouble(watch: Watch, met: Trouble, now: datetime) -> tuple[Watch, EventType | None]:
     """Count an answer that says nothing; a task that is only ever not found has vanished in the end."""
     if watch.state.final:

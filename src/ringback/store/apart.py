@@ -58,7 +58,10 @@ class ApartStore(MemoryStore):
 
     async def reschedule(self, polls: Sequence[Reschedule]) -> list[str]:
         """Note them. Answers stand beside the table, which holds what is kept and nothing else."""
-        for poll in polls:
+        answered = [poll for poll in polls if poll.answer is not None]
+        if not answered:
+            return await super().reschedule(polls)
+        for poll in answered:
             if poll.answer is not None and self.table.counts(poll):
                 self._noted.note(poll.watch.id, poll.answer)
         return await super().reschedule([Reschedule(poll.watch) for poll in polls])
@@ -112,7 +115,7 @@ class ApartStore(MemoryStore):
             try:
                 return await self._in_thread(self._results.whole_answer, watch_id, found)
             except StoreDamaged:
-                if self.table.answers.get(watch_id) is found:
+                if self.table.answers.get(watch_id) == found:
                     raise
         return None
 

@@ -21,8 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ringback.core.errors import StoreDamaged
+from ringback.core.model import Change, Watch
 from ringback.store import disk, segment
+from ringback.store.base import Entry, Settlement
 from ringback.store.segment import JOURNAL, SNAPSHOT, End, Footer, Kind, Reading
+from ringback.store.sharing import Sharing
 from ringback.store.table import Table
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -146,7 +149,7 @@ def _complain_about_gaps(directory: Path, there: Files) -> None:
 def _read_snapshot(path: Path, number: int, found: Replayed) -> None:
     reading = _opened(path)
     _expect(reading, SNAPSHOT, number)
-    rows = 0
+    rows, share = 0, Sharing().share
     footer: Footer | None = None
     for _, row in reading.entries():
         if footer is not None:
@@ -154,6 +157,7 @@ def _read_snapshot(path: Path, number: int, found: Replayed) -> None:
         if isinstance(row, Footer):
             footer = row
         else:
+            share(row)
             found.table.apply(row, 0)
             rows += 1
     if footer is None or footer.rows != rows or reading.end is not End.CLEAN:
@@ -168,14 +172,26 @@ def _read_segment(path: Path, number: int, found: Replayed) -> None:
         _expect(reading, JOURNAL, number)
     if number != found.next:
         raise reading.damage(f"record {found.next} is missing: the segment begins at {number}", number=found.next)
-    apply = found.table.apply
+    apply, share = found.table.apply, Sharing().share
     for place, entry in reading.entries():
         if isinstance(entry, Footer):
             raise reading.damage("a snapshot's last line stands in a segment", number=place)
+        share(entry, _known(found.table, entry))
         apply(entry, place)
         found.next = place + 1
     found.last = reading
     found.segment_bytes += reading.good
+
+
+def _known(table: Table, entry: Entry) -> Watch | None:
+    """The watch that an entry is about, as it was before."""
+    match entry:
+        case Change(watch=Watch(id=id)):
+            return table.watches.get(id)
+        case Settlement(delivery=delivery):
+            return table.watches.get(delivery.watch_id)
+        case _:
+            return None
 
 
 def _expect(reading: Reading, kind: Kind, number: int) -> None:

@@ -10,8 +10,8 @@ Secret: how state is indexed. No I/O, no clock. Times of the due heaps are epoch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from operator import attrgetter, itemgetter
 
 from msgspec.structs import replace
@@ -20,11 +20,13 @@ from ringback.core import lifecycle, retry
 from ringback.core.advance import FORGETTABLE
 from ringback.core.errors import Stale
 from ringback.core.ids import event_id
-from ringback.core.model import Answer, Attempt, Change, Delivery, DeliveryState, Event, Mark, Watch
+from ringback.core.model import Attempt, Change, Delivery, DeliveryState, Event, Mark, Watch
+from ringback.store.answers import Answers
 from ringback.store.base import Entry, Kept, Owed, Pruned, Reschedule, Settlement, Shifted, Stats
 from ringback.store.due import DueHeap
 from ringback.store.keeping import Keeping
 from ringback.store.laws import Laws
+from ringback.store.over import over_since
 
 OURSELVES = ""
 """The watch id of what is said about ourselves."""
@@ -36,12 +38,15 @@ EVENTS_PER_ENTRY = 1000
 """Feed positions are entry number times this, plus the place in the entry."""
 
 
+_forgettable = attrgetter(*FORGETTABLE)
+
+
 class Table:
     """Watches, events, deliveries, attempts, marks, laws, and what is due."""
 
     def __init__(self) -> None:
         self.watches: dict[str, Watch] = {}
-        self.answers: dict[str, Answer] = {}
+        self.answers = Answers()
         self.events: dict[str, tuple[int, Event]] = {}
         self.ours: dict[str, None] = {}
         self.deliveries: dict[str, Delivery] = {}
@@ -103,7 +108,7 @@ class Table:
             if known is None or not self.counts(poll):
                 continue
             # Only what may be forgotten is taken over: a poll brings documents again that the store keeps elsewhere.
-            noted = replace(known, **{name: getattr(poll.watch, name) for name in FORGETTABLE})
+            noted = replace(known, **dict(zip(FORGETTABLE, _forgettable(poll.watch), strict=True)))
             self.watches[noted.id] = noted
             self._watch_is_due(noted)
             if poll.answer is not None:
@@ -246,7 +251,7 @@ class Table:
             if row.answer is not None:
                 self.answers[id] = row.answer
             if row.watch.state.final and not self.pending_of[id]:
-                self.over[id] = _over_since(row.watch, row.deliveries)
+                self.over[id] = over_since(row.watch, row.deliveries)
         for destination, handle in row.handles.items():
             self.handles[id, destination] = handle
         for mark in row.marks:
@@ -281,7 +286,7 @@ class Table:
         if watch is None or not watch.state.final or self.pending_of[id]:
             return
         owed = (delivery for event in self.events_of(watch) for delivery in self.owed.get(event.id, ()))
-        self.over[id] = _over_since(watch, (self.deliveries[delivery] for delivery in owed))
+        self.over[id] = over_since(watch, (self.deliveries[delivery] for delivery in owed))
 
     def _forget_watch(self, id: str) -> None:
         watch = self.watches.get(id)
@@ -292,7 +297,7 @@ class Table:
         self._count(watch, -1)
         self.over.pop(id, None)
         self.pending_of.pop(id, None)
-        self.answers.pop(id, None)
+        self.answers.forget(id)
         self.watch_due.remove(id)
         del self.watches[id]
 
@@ -317,11 +322,16 @@ class Table:
     def _enter_lane(self, delivery: Delivery) -> None:
         lane = self.lanes.setdefault(delivery.lane, [])
         lane.append(delivery.id)
-        lane.sort(key=lambda id: (self.deliveries[id].sequence, self.deliveries[id].created_at))
+        lane.sort(key=self._place_in_lane)
         for id in lane[1:]:
             self.lane_due.remove(id)
         self.pending[delivery.group] += 1
         self.pending_of[delivery.watch_id] += 1
+
+    def _place_in_lane(self, id: str) -> tuple[int, datetime, int]:
+        """What is said about ourselves has no sequence: there the feed says what was first, after a restart too."""
+        delivery = self.deliveries[id]
+        return delivery.sequence, delivery.created_at, self.events[delivery.event_id][0]
 
     def _leave_lane(self, delivery: Delivery) -> None:
         lane = self.lanes[delivery.lane]
@@ -386,11 +396,3 @@ class Table:
             attempts={item.id: self.attempts[item.id] for item in deliveries if item.id in self.attempts},
             handles={lane[1]: self.handles[lane] for lane in sorted(lanes) if lane in self.handles},
         )
-
-
-def _over_since(watch: Watch, deliveries: Iterable[Delivery]) -> datetime:
-    """When the last of a watch was settled."""
-    times = [delivery.settled_at for delivery in deliveries if delivery.settled_at is not None]
-    if watch.finished_at is not None:
-        times.append(watch.finished_at)
-    return max(times, default=datetime.fromtimestamp(0, UTC))

@@ -1,0 +1,119 @@
+"""What is read from the disk repeats itself: an event says again what its watch says. It is kept in memory once.
+
+Secret: which fields of which values are equal, mostly. What is not equal stays as it is.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import force_setattr
+
+from ringback.core.model import Change, Delivery, Event, TaskData, Watch
+from ringback.store.base import Entry, Kept, Settlement
+
+NAMES = 10_000
+"""Names that are remembered while reading: of providers, accounts, destinations, origins."""
+
+_NOTHING: dict[str, str] = {}
+_let = force_setattr
+"""What is written out below costs a third of what a loop over names does, and there are a million values."""
+
+
+class Sharing:
+    """What was met so far in one reading."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def share(self, entry: Entry, known: Watch | None = None) -> None:
+        """Make equal parts of an entry the same, and the same as those of the watch that is there already."""
+        if isinstance(entry, Kept):
+            self._watch(entry.watch, None)
+            for _, event in entry.events:
+                _event(event, entry.watch)
+                self._deliveries(entry.deliveries, event, entry.watch)
+            tried = [delivery.id for delivery in entry.deliveries if delivery.id in entry.attempts]
+            _let(entry, "attempts", {id: entry.attempts[id] for id in tried})
+        elif isinstance(entry, Change):
+            self._watch(entry.watch, known)
+            for event in entry.events:
+                _event(event, entry.watch)
+                self._deliveries(entry.deliveries, event, entry.watch)
+        elif isinstance(entry, Settlement):
+            self._deliveries((entry.delivery,), None, known)
+
+    def _watch(self, watch: Watch | None, known: Watch | None) -> None:
+        if watch is None:
+            return
+        _let(watch, "provider", self._name(watch.provider))
+        _let(watch, "account", self._name(watch.account))
+        if not watch.params:
+            _let(watch, "params", _NOTHING)
+        if not watch.metadata:
+            _let(watch, "metadata", _NOTHING)
+        if known is not None:
+            _let(watch, "id", known.id)
+            if watch.task_id == known.task_id:
+                _let(watch, "task_id", known.task_id)
+            if watch.registered_at == known.registered_at:
+                _let(watch, "registered_at", known.registered_at)
+            if watch.deadline_at == known.deadline_at:
+                _let(watch, "deadline_at", known.deadline_at)
+
+    def _deliveries(self, deliveries: tuple[Delivery, ...], event: Event | None, watch: Watch | None) -> None:
+        for delivery in deliveries:
+            if event is None or delivery.event_id == event.id:
+                group = self._name(delivery.group)
+                _let(delivery, "group", group)
+                if delivery.destination == group:
+                    _let(delivery, "destination", group)
+                if watch is not None and delivery.watch_id == watch.id:
+                    _let(delivery, "watch_id", watch.id)
+                if event is not None:
+                    _let(delivery, "event_id", event.id)
+                    if delivery.created_at == event.at:
+                        _let(delivery, "created_at", event.at)
+
+    def _name(self, name: str) -> str:
+        if len(self._names) < NAMES:
+            return self._names.setdefault(name, name)
+        return self._names.get(name, name)
+
+
+def _event(event: Event, watch: Watch | None) -> None:
+    """Let an event have what its watch has, and the watch the times at which it moved."""
+    if watch is None or not isinstance(event.data, TaskData):
+        return
+    _names_of(event.data, watch)
+    _values_of(event.data, watch)
+    at = event.at
+    if event.data.observed_at == at:
+        _let(event.data, "observed_at", at)
+    if watch.changed_at == at:
+        _let(watch, "changed_at", at)
+    if watch.first_seen_at == at:
+        _let(watch, "first_seen_at", at)
+    if watch.last_polled_at == at:
+        _let(watch, "last_polled_at", at)
+    if watch.finished_at == at:
+        _let(watch, "finished_at", at)
+
+
+def _names_of(data: TaskData, watch: Watch) -> None:
+    if (data.watch_id, data.task_id, data.owner) == (watch.id, watch.task_id, watch.owner):
+        _let(data, "watch_id", watch.id)
+        _let(data, "task_id", watch.task_id)
+        _let(data, "owner", watch.owner)
+    if (data.provider, data.account) == (watch.provider, watch.account):
+        _let(data, "provider", watch.provider)
+        _let(data, "account", watch.account)
+
+
+def _values_of(data: TaskData, watch: Watch) -> None:
+    if data.params == watch.params:
+        _let(data, "params", watch.params)
+    if data.metadata == watch.metadata:
+        _let(data, "metadata", watch.metadata)
+    if data.progress == watch.progress:
+        _let(data, "progress", watch.progress)
+    if data.registered_at == watch.registered_at:
+        _let(data, "registered_at", watch.registered_at)
