@@ -19,7 +19,7 @@ from ringback.core.model import Answer, Observation, Watch
 from ringback.outbound import Prepared, Via
 from ringback.providers.base import Ask
 
-REQUESTS = 24_000
+REQUESTS = 16_000
 """Requests that are remembered, two thirds of a kilobyte each."""
 
 HEADERS = 1024

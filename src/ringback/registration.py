@@ -16,7 +16,7 @@ import msgspec
 from ringback import fields
 from ringback.core import ids
 from ringback.core.errors import BadInput, Forbidden, UnknownName, nearest
-from ringback.core.model import Callback
+from ringback.core.model import NOTHING, Callback
 from ringback.core.routing import Routes
 from ringback.egress import Egress
 from ringback.providers import described
@@ -117,14 +117,14 @@ def draft(asked: Registration, caller: Caller, terms: Terms) -> Draft:
         provider=about.id,
         account=account,
         task_id=task_id,
-        params={name: value for name, value in params.items() if name not in about.secrets},
-        secrets={name: value for name, value in params.items() if name in about.secrets},
+        params={name: value for name, value in params.items() if name not in about.secrets} or NOTHING,
+        secrets={name: value for name, value in params.items() if name in about.secrets} or NOTHING,
         dialect=dialect,
         key=params.get(about.learn_by or "", ""),
         callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events, egress=terms.egress),
         to=_to(asked.to, terms.routes),
         events=events,
-        metadata=fields.metadata_of(asked.metadata),
+        metadata=fields.metadata_of(asked.metadata) or NOTHING,
         deadline=deadline or about.deadline or terms.deadline,
         deadline_given=deadline is not None,
         interval=fields.interval_of(asked.interval, terms.min_interval),

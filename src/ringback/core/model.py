@@ -198,6 +198,10 @@ class Callback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return f"callback:{self.id}"
 
 
+NOTHING: dict[str, str] = {}
+"""What most watches have for params and metadata: one for all of them, which nobody changes."""
+
+
 class Watch(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Our record of following one task.
 

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,6 +21,9 @@ from ringback.core.document import Document
 
 DEPTH_LIMIT = 100
 """Levels of an answer. Its parts are nested again in journal lines and events, and receivers have limits, too."""
+
+USUAL_AT_MOST = 256
+"""Bytes of a document that is small."""
 
 EXCERPT_LIMIT = 120
 
@@ -83,8 +87,14 @@ def moment(value: Any) -> datetime | None:
 
 
 def document(value: Any) -> Document:
-    """A parsed value as a document."""
-    return Document.of_text(_encode(value))
+    """A parsed value as a document. Small ones that many tasks have at a time are the same in memory."""
+    text = _encode(value)
+    return _usual(text) if len(text) <= USUAL_AT_MOST else Document.of_text(text)
+
+
+@lru_cache(maxsize=1024)
+def _usual(text: bytes) -> Document:
+    return Document.of_text(text)
 
 
 def text(value: Any) -> str | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -327,7 +328,13 @@ def _progress(steps: Steps, document: Any) -> Progress | None:
     words = documents.shortened(text, PROGRESS_TEXT_LIMIT) if isinstance(text, str) and text else None
     if value is None and fraction is None and words is None:
         return None
-    return Progress(value=value, total=total, fraction=fraction, text=words)
+    return _usual(value, total, fraction, words)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _usual(value: float | None, total: float | None, fraction: float | None, text: str | None) -> Progress:
+    """What many tasks have at a time is the same in memory."""
+    return Progress(value, total, fraction, text)
 
 
 def _fraction(steps: Steps, document: Any, value: float | None, total: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The last answer of each watch, packed: they are many, mostly headers that everybody sends, and rarely looked at.
+"""The last answer of each watch, packed: they are many, much like each other, and rarely looked at.
 
 Secret: how an answer is packed in memory. No disk, and no other process, ever sees it so.
 """
@@ -26,29 +26,52 @@ _USUAL = b" ".join(
 )
 """What most answers have in common."""
 
+LIKENESS = 2048
+"""Bytes of that first one."""
+
+KINS = 250
+"""Sorts of answers that are told apart. The first of each is what the others are packed by."""
+
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Answer).decode
-_packer = zlib.compressobj(1, zlib.DEFLATED, -12, 4, zdict=_USUAL)
-_unpacker = zlib.decompressobj(-12, zdict=_USUAL)
+
+
+class _Kin:
+    """Answers that are like one another: what they have in common is kept once."""
+
+    def __init__(self, first: bytes) -> None:
+        known = _USUAL + first[:LIKENESS]
+        self._packer = zlib.compressobj(1, zlib.DEFLATED, -12, 4, zdict=known)
+        self._unpacker = zlib.decompressobj(-12, zdict=known)
+
+    def pack(self, plain: bytes) -> bytes:
+        packer = self._packer.copy()
+        return packer.compress(plain) + packer.flush()
+
+    def unpack(self, packed: bytes) -> bytes:
+        return self._unpacker.copy().decompress(packed)
 
 
 class Answers:
-    """Answers by watch id; what comes out equals what went in."""
+    """Answers by watch id; what comes out equals what went in. The first byte of each says which kin it is of."""
 
     def __init__(self) -> None:
         self._packed: dict[str, bytes] = {}
+        self._kins = [_Kin(b"")]
+        self._numbers: dict[tuple[str, ...], int] = {}
 
     def __len__(self) -> int:
         return len(self._packed)
 
     def __setitem__(self, watch: str, answer: Answer) -> None:
-        packer = _packer.copy()
-        self._packed[watch] = packer.compress(_pack(answer)) + packer.flush()
+        plain = _pack(answer)
+        number = self._number(answer, plain)
+        self._packed[watch] = bytes((number,)) + self._kins[number].pack(plain)
 
     def get(self, watch: str) -> Answer | None:
         """The answer of a watch, if it has one."""
         packed = self._packed.get(watch)
-        return _unpack(_unpacker.copy().decompress(packed)) if packed is not None else None
+        return self._unpacked(packed) if packed is not None else None
 
     def forget(self, watch: str) -> None:
         """The watch is gone."""
@@ -56,4 +79,16 @@ class Answers:
 
     def items(self) -> Iterator[tuple[str, Answer]]:
         """Every answer with its watch."""
-        return ((watch, _unpack(_unpacker.copy().decompress(packed))) for watch, packed in self._packed.items())
+        return ((watch, self._unpacked(packed)) for watch, packed in self._packed.items())
+
+    def _number(self, answer: Answer, plain: bytes) -> int:
+        """Of the kin: answers with the same headers mostly come from the same API."""
+        names = tuple(answer.headers)
+        number = self._numbers.get(names)
+        if number is None and len(self._kins) <= KINS:
+            number = self._numbers[names] = len(self._kins)
+            self._kins.append(_Kin(plain))
+        return number or 0
+
+    def _unpacked(self, packed: bytes) -> Answer:
+        return _unpack(self._kins[packed[0]].unpack(packed[1:]))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from msgspec.structs import force_setattr
 
-from ringback.core.model import Change, Delivery, Event, TaskData, Watch
+from ringback.core.document import Document
+from ringback.core.model import NOTHING, Change, Delivery, Event, TaskData, Watch
 from ringback.store.base import Entry, Kept, Settlement
 
 NAMES = 10_000
-"""Names that are remembered while reading: of providers, accounts, destinations, origins."""
+"""Names that are remembered while reading (of providers, accounts, destinations, origins), and documents."""
 
-_NOTHING: dict[str, str] = {}
 _let = force_setattr
 """What is written out below costs a third of what a loop over names does, and there are a million values."""
 
@@ -23,6 +23,7 @@ class Sharing:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
+        self._documents: dict[Document, Document] = {}
 
     def share(self, entry: Entry, known: Watch | None = None) -> None:
         """Make equal parts of an entry the same, and the same as those of the watch that is there already."""
@@ -46,10 +47,14 @@ class Sharing:
             return
         _let(watch, "provider", self._name(watch.provider))
         _let(watch, "account", self._name(watch.account))
+        if watch.details is not None:
+            _let(watch, "details", self._document(watch.details))
         if not watch.params:
-            _let(watch, "params", _NOTHING)
+            _let(watch, "params", NOTHING)
+        if not watch.secrets:
+            _let(watch, "secrets", NOTHING)
         if not watch.metadata:
-            _let(watch, "metadata", _NOTHING)
+            _let(watch, "metadata", NOTHING)
         if known is not None:
             _let(watch, "id", known.id)
             if watch.task_id == known.task_id:
@@ -72,6 +77,11 @@ class Sharing:
                     _let(delivery, "event_id", event.id)
                     if delivery.created_at == event.at:
                         _let(delivery, "created_at", event.at)
+
+    def _document(self, document: Document) -> Document:
+        if len(self._documents) < NAMES:
+            return self._documents.setdefault(document, document)
+        return self._documents.get(document, document)
 
     def _name(self, name: str) -> str:
         if len(self._names) < NAMES:
@@ -115,5 +125,9 @@ def _values_of(data: TaskData, watch: Watch) -> None:
         _let(data, "metadata", watch.metadata)
     if data.progress == watch.progress:
         _let(data, "progress", watch.progress)
+    if data.details == watch.details:
+        _let(data, "details", watch.details)
+    if data.result == watch.result:
+        _let(data, "result", watch.result)
     if data.registered_at == watch.registered_at:
         _let(data, "registered_at", watch.registered_at)
