@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
 from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts, AccountTerms
-from ringback.core import lifecycle
 from ringback.core.clock import Clock
 from ringback.core.errors import BadInput, PresetError, RingbackError, UnknownName
 from ringback.core.health import UNAUTHORIZED
-from ringback.core.lifecycle import NOT_FOUND
-from ringback.core.model import Answer, Observation, Trouble, Watch
+from ringback.core.lifecycle import NOT_FOUND, SAME
+from ringback.core.model import NOTHING, Answer, Observation, Trouble, Watch
 from ringback.credentials import Credentials, origin_of
-from ringback.outbound import Outbound, OutboundError, Via
+from ringback.outbound import Outbound, OutboundError, Prepared, Via
 from ringback.providers.base import NO_RESULT, REJECTED, About, Ask, Catalogue, Provider
 from ringback.recent import Known, Recent
 
@@ -74,9 +74,12 @@ class Asker:
         groups: list[list[Watch]] = []
         open_groups: dict[tuple[object, ...], list[Watch]] = {}
         for watch in watches:
-            limit = self.at_once(watch.provider) if watch.id not in self._left_out else 1
+            limit = self.at_once(watch.provider)
+            if limit == 1 or watch.id in self._left_out:
+                groups.append([watch])
+                continue
             alike = (watch.provider, watch.account, *watch.params.items(), *watch.secrets.items())
-            group = open_groups.get(alike) if limit > 1 else None
+            group = open_groups.get(alike)
             if group is None or len(group) >= limit:
                 group = open_groups[alike] = []
                 groups.append(group)
@@ -110,7 +113,7 @@ class Asker:
         """The watch has become what was told: the same answer again need not be read."""
         if watch.state.final:
             self._recent.forget(watch)
-        elif told.seen.trouble is None and told.answer is not None:
+        elif told.seen is not SAME and told.seen.trouble is None and told.answer is not None:
             self._recent.read(watch, told.seen, told.answer)
 
     def _known(self, watch: Watch, way: _Way) -> Known:
@@ -180,16 +183,24 @@ class Asker:
 
     async def _carried(self, known: Known, account: str, way: _Way) -> Answer:
         """Sign and send one request. Raises OutboundError, and BadInput when it cannot be signed."""
-        about = way.provider.about
+        about, now = way.provider.about, self._clock.now()
         if about.credentials:
-            await self.credentials.freshen(account, self._clock.now())
-        signed = self._signed(known.unsigned, account, way)
-        prepared = known.prepared
-        if prepared is None or signed != known.signed:  # most signatures do not depend on the time
-            prepared = self._outbound.prepare(signed, via=known.via)
-            self._recent.remember(known, signed, prepared)
+            await self.credentials.freshen(account, now)
+        prepared = self._prepared(known, account, way, now)
         answer = await self._outbound.carry(prepared, timeout_s=TIMEOUT_S, body_limit=about.body_limit)
         return replace(answer, at=self._clock.now())
+
+    def _prepared(self, known: Known, account: str, way: _Way, now: datetime) -> Prepared:
+        """The request as it goes out now: signed anew where the credential or the time has changed something."""
+        try:
+            given = self.credentials.reveal(account) if way.provider.about.credentials else NOTHING
+            if known.prepared is not None and way.provider.timeless and given == known.given:
+                return known.prepared
+            signed = way.provider.sign(known.unsigned, given, now)
+        except BadInput as error:
+            raise BadInput(error.message, code=UNAUTHORIZED) from error
+        known.given, known.prepared = given, self._outbound.prepare(signed, via=known.via)
+        return known.prepared
 
     def _allowed(self, ask: Ask, account: str, way: _Way) -> tuple[Ask, Via]:
         """The request with the account's headers, if they may go there, and the way out.
@@ -207,20 +218,13 @@ class Asker:
         ours = bool(trusted) and origin_of(ask.url) == origin_of(trusted)
         return ask, terms.via if ours else replace(terms.via, guarded=True)
 
-    def _signed(self, ask: Ask, account: str, way: _Way) -> Ask:
-        try:
-            known = self.credentials.reveal(account) if way.provider.about.credentials else {}
-            return way.provider.sign(ask, known, self._clock.now())
-        except BadInput as error:
-            raise BadInput(error.message, code=UNAUTHORIZED) from error
-
     async def _read(self, watch: Watch, way: _Way, answer: Answer) -> Observation:
         """What an answer says, with the result that has to be asked for, too.
 
         Without it the task is not over, until it was asked for often enough.
         """
         if self._recent.same(watch, answer):
-            return lifecycle.as_it_is(watch)
+            return SAME
         seen = way.provider.read(answer, watch.task_id)
         try:
             ask = way.provider.ask_result(seen, answer, watch.task_id, way.params, way.terms.base_url or "")

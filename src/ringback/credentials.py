@@ -147,13 +147,17 @@ class Credentials:
 
     def __init__(self, accounts: Mapping[str, Keys]) -> None:
         self._accounts = dict(accounts)
+        self._revealed: dict[str, dict[str, str]] = {}
 
     def reveal(self, account: str) -> dict[str, str]:
         """The account's secrets. Raises UnknownName, and BadInput when a file cannot be read."""
         keys = self._accounts.get(account)
         if keys is None:
             raise UnknownName(f"there is no account '{account}'.{nearest(account, self._accounts)}", account=account)
-        return {name: secret.reveal() for name, secret in keys.secrets.items()}
+        found = {name: secret.reveal() for name, secret in keys.secrets.items()}
+        if self._revealed.get(account) != found:
+            self._revealed[account] = found
+        return self._revealed[account]  # the same one while nothing has changed: many keep it
 
     def stamp(self, account: str) -> object:
         """Compares unequal once a secret file of the account has changed."""

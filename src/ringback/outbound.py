@@ -278,10 +278,7 @@ class _Undecodable(Exception):
 
 
 def _answer(reply: Reply, limit: int, *, truncate: bool) -> Answer:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in reply.headers:
-        name, value = _name(raw_name), _text(raw_value)
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers = _headers(reply)
     body = reply.body
     encoding = headers.get("content-encoding", "identity").strip().lower() or "identity"
     if encoding != "identity":
@@ -289,6 +286,21 @@ def _answer(reply: Reply, limit: int, *, truncate: bool) -> Answer:
         for name in ("content-encoding", "content-length"):
             headers.pop(name, None)
     return Answer(status=reply.status, headers=headers, body=body)
+
+
+def _headers(reply: Reply) -> dict[str, str]:
+    """By lower-case name; several of one name are one (RFC 9110, 5.3)."""
+    try:
+        headers = {_name(name): value.decode() for name, value in reply.headers}
+    except UnicodeDecodeError:
+        headers = {}
+    if len(headers) == len(reply.headers):
+        return headers
+    headers = {}
+    for raw_name, raw_value in reply.headers:
+        name, value = _name(raw_name), _text(raw_value)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 @functools.lru_cache(TARGETS)

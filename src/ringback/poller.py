@@ -152,12 +152,13 @@ class Poller:
 
     async def _conclude(self, watch: Watch, told: Told | None, *, asked: bool) -> str:
         """Note what it says of the account, decide, keep: each watch by itself, so that a bad one hurts no other."""
+        now = self._clock.now()
         try:
             if told is None:
                 return await self._once_more(watch)
             if asked:
-                await self._note_health(watch, told.seen)
-            return await self._keep(watch, told)
+                await self._note_health(watch, told.seen, now)
+            return await self._keep(watch, told, now)
         except StoreFull:
             self._full_until = self._clock.now() + FULL_AGAIN
             await self._store.reschedule([Reschedule(replace(watch, next_poll_at=self._full_until))])
@@ -165,22 +166,21 @@ class Poller:
             self._report(error)
         return "problem"
 
-    async def _note_health(self, watch: Watch, seen: Observation) -> None:
+    async def _note_health(self, watch: Watch, seen: Observation, now: datetime) -> None:
         """What the answer says about the account, beside the task."""
         if seen.unknown_word is not None:
             self._telemetry.unknown_word(watch.provider, seen.unknown_word)
-        routes, now = self.terms.rules.routes, self._clock.now()
+        routes = self.terms.rules.routes
         if seen.trouble is not None:
             await self._accounts.troubled(watch, seen.trouble, routes, now)
         elif await self._accounts.answered(watch.account, routes, now):
             await self._hasten(watch.account)
 
-    async def _keep(self, watch: Watch, told: Told) -> str:
+    async def _keep(self, watch: Watch, told: Told, now: datetime) -> str:
         """Commit what changed, or only note when to ask again. Whoever committed first is joined, not overwritten."""
         seen = told.seen
         current: Watch | None = watch
         while current is not None and not current.state.final:
-            now = self._clock.now()
             rules = await self._rules_for(current, now)
             after, change = advance(current, seen, rules, now, jitter=self._clock.jitter())
             if await self._stored(after, change, told.answer if change or seen.trouble is not None else None):

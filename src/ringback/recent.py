@@ -1,6 +1,6 @@
 """What the poller remembers of a watch from one poll to the next, so that a poll that brings nothing new costs little.
 
-    request   prepared once a watch: again only when what it is made of has changed, or its signature
+    request   prepared once a watch: again only when what it is made of has changed, its credential, or its signature
     same      whether an answer is, byte for byte, the one that the watch was last read from
 
 Secret: when what is remembered still holds. Forgetting any of it costs time, never truth.
@@ -8,6 +8,7 @@ Secret: when what is remembered still holds. Forgetting any of it costs time, ne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import is_
 from typing import Generic, TypeVar
 
@@ -15,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ringback.core import lifecycle
-from ringback.core.model import Answer, Observation, Watch
+from ringback.core.model import NOTHING, Answer, Observation, Watch
 from ringback.outbound import Prepared, Via
 from ringback.providers.base import Ask
 
@@ -33,12 +34,12 @@ _Value = TypeVar("_Value")
 
 
 class Known(msgspec.Struct, gc=False):
-    """A watch's request: before it is signed, its way out, and as it was last signed and prepared."""
+    """A watch's request: before it is signed, its way out, and as it last went out, with which credential."""
 
     made_of: tuple[object, ...]
     unsigned: Ask
     via: Via
-    signed: Ask | None = None
+    given: Mapping[str, str] = NOTHING
     prepared: Prepared | None = None
 
 
@@ -90,10 +91,6 @@ class Recent:
         known = Known(made_of, self._slim(unsigned), via)
         self._requests.put(watch.id, known)
         return known
-
-    def remember(self, known: Known, signed: Ask, prepared: Prepared) -> None:
-        """Remember how a request goes out when it is signed so."""
-        known.signed, known.prepared = self._slim(signed), prepared
 
     def _slim(self, ask: Ask) -> Ask:
         """The same request; its headers are those of others, too."""

@@ -21,6 +21,7 @@ import ringback
 from ringback.core.health import News
 from ringback.core.model import Attempt, Delivery, Event, EventType, Problem, Watch
 from ringback.core.retry import Step
+from ringback.tally import Spread, Tally
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 QUIET = ("httpx", "httpcore", "apscheduler", "uvicorn.access", "uvicorn.error", "asyncio")
@@ -74,21 +75,23 @@ class Telemetry:
         info.info({"version": ringback.__version__, "python": sys.version.split()[0]})
 
     def _make_poll_metrics(self) -> None:
-        polls = Counter("ringback_polls", "Polls, by what came of them.", ["outcome"], registry=self.registry)
-        self._polls = {name: polls.labels(name) for name in ("changed", "unchanged", "problem")}
-        observations = Counter(
+        self._polls = Tally(
+            "ringback_polls",
+            "Polls, by what came of them.",
+            ["outcome"],
+            registry=self.registry,
+            known=[("changed",), ("unchanged",), ("problem",)],
+        )
+        self._observations = Tally(
             "ringback_observations",
             "Answers read, by provider and state.",
             ["provider", "state"],
             registry=self.registry,
         )
-        self._observations: Mapping[tuple[str, str], Any] = _Labelled(observations)
         self._problems = Counter(
             "ringback_poll_problems", "Answers that said nothing, by code.", ["code"], registry=self.registry
         )
-        self._lag = Histogram(
-            "ringback_poll_lag_seconds", "From due to polled.", buckets=SECONDS, registry=self.registry
-        )
+        self._lag = Spread("ringback_poll_lag_seconds", "From due to polled.", buckets=SECONDS, registry=self.registry)
         self._polling = 0
         polling = Gauge("ringback_polls_in_flight", "Polls under way.", registry=self.registry)
         polling.set_function(lambda: self._polling)
@@ -118,11 +121,11 @@ class Telemetry:
     def poll_ended(self, outcome: str) -> None:
         """A poll came to an end: changed, unchanged or problem."""
         self._polling -= 1
-        self._polls[outcome].inc()
+        self._polls.counts[(outcome,)] += 1
 
     def observed(self, watch: Watch) -> None:
         """An answer was read as a state."""
-        self._observations[watch.provider, watch.state.value].inc()
+        self._observations.counts[watch.provider, watch.state.value] += 1
 
     def changed(self, before: Watch, after: Watch, events: tuple[Event, ...]) -> None:
         """A watch moved: the canonical line of a poll."""
@@ -268,12 +271,12 @@ class Telemetry:
 
 
 class _Labelled(dict[Any, Any]):
-    """A metric's children by their label, or labels, each looked up once."""
+    """A metric's children by their label, each looked up once."""
 
     def __init__(self, metric: Counter) -> None:
         super().__init__()
         self._metric = metric
 
-    def __missing__(self, labels: str | tuple[str, ...]) -> Any:
-        self[labels] = child = self._metric.labels(*([labels] if isinstance(labels, str) else labels))
+    def __missing__(self, label: str) -> Any:
+        self[label] = child = self._metric.labels(label)
         return child

@@ -215,7 +215,8 @@ async def test_a_signature_that_depends_on_the_time_is_made_each_time(daemon, up
     monkeypatch.setattr(Preset, "sign", signs)
     monkeypatch.setattr(Preset, "ask", counted)
     upstream.says("t", RUNNING)
-    await daemon.register("t")
+    watch = await daemon.register("t")
+    monkeypatch.setattr(daemon.poller._asker.catalogue.of(watch), "timeless", False)
     await _polls(daemon, clock, 3)
     assert len({one.headers["x-signed-at"] for one in prepares}) == 3
     assert len(asks) == 1

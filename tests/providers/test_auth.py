@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -136,6 +136,14 @@ def test_every_kind_explains_where_its_settings_go(type):
     assert all(value in auth.explain() for value in TABLES[type].values() if value != "X-API-Key")
 
 
+@pytest.mark.parametrize("type", KINDS)
+def test_what_says_that_it_is_timeless_signs_the_same_at_all_times(type):
+    auth = _auth({"type": type, **TABLES[type]})
+    credentials = dict.fromkeys(auth.credentials, "k")
+    first, later = (auth.sign(ASK, credentials, at) for at in (NOW, NOW + timedelta(days=1)))
+    assert auth.timeless == (first == later)
+
+
 @pytest.mark.parametrize("type", ["none", "bearer", "header", "query", "basic"])
 def test_what_is_the_same_at_all_times_never_says_when_it_was_signed(type):
     auth = _auth({"type": type, **TABLES[type]})
@@ -175,6 +183,7 @@ def test_without_any_the_settings_of_the_first_kind_are_asked_for():
 def test_of_several_kinds_any_says_when_it_was_signed():
     auth = _auth(*CHOICE)
     assert auth.signed_at(auth.sign(ASK, {"access_key": "a", "secret_key": "s"}, NOW)) == NOW
+    assert not auth.timeless
     assert auth.signed_at(auth.sign(ASK, {"api_key": "k"}, NOW)) is None
 
 

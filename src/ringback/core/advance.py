@@ -66,7 +66,7 @@ def advance(
     if event is None and lifecycle.stalls(after, rules.stalled_after, now):
         after, event = replace(after, stalled=True), EventType.TASK_STALLED
     after = cadence.schedule(after, rules.pace, _asked(seen), now, jitter)
-    if event is None and _lasting(after) == _lasting(watch):
+    if event is None and (seen is lifecycle.SAME or _lasting(after) == _lasting(watch)):
         return after, None
     after, change = keep(watch, after, event, rules.routes, now)
     return after, replace(change, took=lesson(watch, seen, now))

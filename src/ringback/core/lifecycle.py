@@ -25,14 +25,19 @@ VANISHED_AFTER = timedelta(minutes=10)
 VANISHED_AFTER_COUNT = 3
 NEVER_SEEN_AFTER = timedelta(hours=1)
 
+SAME = Observation()
+"""The very answer that an open watch was last read from has come again: it is as it was."""
+
 
 def transition(watch: Watch, seen: Observation, now: datetime) -> tuple[Watch, EventType | None]:
     """What an answer makes of an open watch, and the kind of event that is.
 
     A final watch stays as it is. An answer that only adds progress moves the watch and is `task.progressed`.
     """
-    if watch.state.final or seen.state is None:
+    if watch.state.final:
         return watch, None
+    if seen.state is None:
+        return watch if watch.problem is None else replace(watch, problem=None), None
     after = replace(
         watch,
         state=seen.state,

@@ -157,7 +157,7 @@ class Trouble(msgspec.Struct, frozen=True, gc=False):
 
 
 class Observation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What one answer says. Exactly one of `state` and `trouble` is set.
+    """What one answer says. Exactly one of `state` and `trouble` is set, none where nothing is new (lifecycle.SAME).
 
     `unknown_word` is the provider's status word when its preset does not list it: the state is then `running`.
     `settled_at` is the provider's own finish time, when it gives one.

@@ -30,6 +30,10 @@ class Auth(Protocol):
     def credentials(self) -> tuple[str, ...]:
         """The names of the settings that an account must have for it."""
 
+    @property
+    def timeless(self) -> bool:
+        """Whether it signs the same at all times."""
+
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """The request with the credential. Raises BadInput for one that is missing or broken."""
 
@@ -44,6 +48,8 @@ class Timeless:
     """What signs the same at all times."""
 
     __slots__ = ()
+
+    timeless = True
 
     def signed_at(self, ask: Ask) -> datetime | None:
         """Never said."""

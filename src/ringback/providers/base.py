@@ -124,6 +124,10 @@ class Provider(Protocol):
         Raises BadInput for a param that cannot be used, or when only an account can say where the API is.
         """
 
+    @property
+    def timeless(self) -> bool:
+        """Whether `sign` comes to the same at all times, so that a signed request may be sent again."""
+
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """The same request with the account's credential."""
 

@@ -36,6 +36,7 @@ class Preset:
         self._defaults = {name: param.default for name, param in spec.params.items() if param.default is not None}
         self._region: HeaderTemplate | None = next(iter(regions(spec.auth)), None)
         self._numbered = any(UUID in made.names for made in (spec.ask, spec.result, spec.batch) if made is not None)
+        self.timeless = spec.auth.timeless and not self._numbered
 
     def ask(self, task_id: str, params: Mapping[str, str], base_url: str) -> Ask:
         """The request that asks about a task, without a credential. Raises BadInput for a param that cannot be used."""

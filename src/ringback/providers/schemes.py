@@ -46,6 +46,11 @@ class OneOf(msgspec.Struct, frozen=True):
         """Those of the first, which is what people are told to set."""
         return self.kinds[0].credentials
 
+    @property
+    def timeless(self) -> bool:
+        """When all of them are."""
+        return all(kind.timeless for kind in self.kinds)
+
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """Sign with the first kind that the account has everything for, else as the first one would."""
         able = (kind for kind in self.kinds if all(credentials.get(name) for name in kind.credentials))

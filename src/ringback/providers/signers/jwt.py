@@ -32,6 +32,11 @@ class KlingJwt(msgspec.Struct, frozen=True, kw_only=True):
         """The pair of keys."""
         return ("access_key", "secret_key")
 
+    @property
+    def timeless(self) -> bool:
+        """Never: the time is signed, too."""
+        return False
+
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """Make a token that is valid from just now for half an hour, and add it."""
         issuer, secret = credential(credentials, "access_key"), credential(credentials, "secret_key")

@@ -31,6 +31,11 @@ class Tc3(msgspec.Struct, frozen=True, kw_only=True):
         """The pair of keys; a session_token is added when the account has one."""
         return KEYS
 
+    @property
+    def timeless(self) -> bool:
+        """Never: the time is signed, too."""
+        return False
+
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """Add the timestamp, the session's token if there is one, and the signature."""
         stamp = str(int(now.timestamp()))

@@ -32,6 +32,11 @@ class Volcengine(msgspec.Struct, frozen=True, kw_only=True):
         """The pair of keys."""
         return KEYS
 
+    @property
+    def timeless(self) -> bool:
+        """Never: the time is signed, too."""
+        return False
+
     def sign(self, ask: Ask, credentials: Mapping[str, str], now: datetime) -> Ask:
         """Add the date, the digest of the body and the signature."""
         stamp = now.strftime(canonical.STAMP)
