@@ -89,6 +89,11 @@ KINDS = "expected one of none, bearer, header, query, basic, kling_jwt, tc3, vol
         ('["job.cost"]', '"job.cost"', "read.details: expected a list, got 'job.cost'"),
         ('["job.cost"]', '["a.x", "b.x"]', "read.details: expected every field to end in another name"),
         ('"queued"', '"queue"', f"read.states.\"in line\": {STATES}, got 'queue'. Did you mean 'queued'?"),
+        (
+            '"queued"',
+            '["waiting"]',
+            'read.states."in line": expected one line a word, such as "waiting" = "in line", got a list',
+        ),
         ('"queued"', "7", f'read.states."in line": {STATES}, got a whole number'),
         ('"succeeded"', '"failed"', "read.states: expected a word that means succeeded"),
         ("[read.states]", OVERRIDE, "read.rules[0].when: is missing; expected text"),

@@ -6,9 +6,12 @@ Secret: the keys that describe an answer, and which of them contradict each othe
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 
+from ringback.providers import tables
 from ringback.providers.paths import Field, Path
 from ringback.providers.status import STATES, Meaning, StatusRange, TaskState, Verdict
 
@@ -69,6 +72,18 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     expires: Path | None = None
 
 
+def words(raw: object, where: str, problems: list[str]) -> Any:
+    """The vendor's words, each with the state that it means; not the other way round, as many write it first."""
+    if isinstance(raw, Mapping):
+        for state, given in raw.items():
+            if isinstance(given, list):
+                word = next((str(word) for word in given if not isinstance(word, list | dict)), "done")
+                key = tables.key_of(where, state)
+                problems.append(f'{key}: expected one line a word, such as "{word}" = "{state}", got a list')
+                return tables.BAD
+    return tables.mapping(str, TaskState, raw, where, problems)
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The whole table.
 
@@ -79,7 +94,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     state: Path | None = None
     every: Path | None = None
-    states: dict[str, TaskState] = {}
+    states: Annotated[dict[str, TaskState], words] = {}
     ignore_case: bool = False
     otherwise: TaskState | None = None
     http: dict[StatusRange, Meaning] = {}

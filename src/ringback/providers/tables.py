@@ -50,10 +50,10 @@ def table(kind: type[T], raw: object, where: str, problems: list[str]) -> T | No
     fields = _fields(kind)
     known = [field.name for field in fields]
     before = len(problems)
-    problems += [f"{_key(where, key)}: there is no such key.{nearest(key, known)}" for key in raw if key not in known]
+    problems += [f"{key_of(where, key)}: there is no such key.{nearest(key, known)}" for key in raw if key not in known]
     values: dict[str, Any] = {}
     for field in fields:
-        key = _key(where, field.name)
+        key = key_of(where, field.name)
         if field.name in raw:
             values[field.name] = _value(field.type, raw[field.name], key, problems)
         elif field.required:
@@ -75,7 +75,7 @@ def _value(kind: Any, raw: object, where: str, problems: list[str]) -> Any:
     if origin is typing.Annotated:
         return arguments[1](raw, where, problems)
     if origin is dict:
-        return _mapping(arguments[0], arguments[1], raw, where, problems)
+        return mapping(arguments[0], arguments[1], raw, where, problems)
     if origin is tuple:
         return _list(arguments[0], raw, where, problems)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -90,12 +90,13 @@ def _without_none(kind: Any) -> Any:
     return kind
 
 
-def _mapping(name: Any, kind: Any, raw: object, where: str, problems: list[str]) -> Any:
+def mapping(name: Any, kind: Any, raw: object, where: str, problems: list[str]) -> Any:
+    """A table whose keys and values are of one kind each."""
     if not isinstance(raw, dict):
         problems.append(_expected(where, "a table", raw))
         return BAD
-    keys = {key: key if name is str else _scalar(name, key, _key(where, key), problems) for key in raw}
-    return {keys[key]: _value(kind, value, _key(where, key), problems) for key, value in raw.items()}
+    keys = {key: key if name is str else _scalar(name, key, key_of(where, key), problems) for key in raw}
+    return {keys[key]: _value(kind, value, key_of(where, key), problems) for key, value in raw.items()}
 
 
 def _list(kind: Any, raw: object, where: str, problems: list[str]) -> Any:
@@ -142,7 +143,7 @@ def _suggestion(raw: object, words: tuple[str, ...]) -> str:
     return "." + near if near else ""
 
 
-def _key(where: str, key: str) -> str:
+def key_of(where: str, key: str) -> str:
     """The key as it is written in TOML."""
     name = key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else f'"{key}"'
     return f"{where}.{name}" if where else name
