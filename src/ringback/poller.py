@@ -31,6 +31,9 @@ LEASE = timedelta(minutes=2)
 FULL_AGAIN = timedelta(seconds=5)
 """How often a full store is tried again; meanwhile nobody is asked what could not be kept."""
 
+A_TURN = 200
+"""Watches that one tick begins with at most, so that the loop does not stand still; the next tick is 20 ms away."""
+
 OPEN = frozenset({WatchState.PENDING, WatchState.QUEUED, WatchState.RUNNING})
 PAGE = 1000
 
@@ -80,7 +83,7 @@ class Poller:
             return self._full_until
         for account in self._accounts.asked_anew(self._asker.credentials.stamp):
             await self._hasten(account)
-        free = self.terms.concurrency - len(self._in_flight)
+        free = min(self.terms.concurrency - len(self._in_flight), A_TURN)
         claimed = await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now))
         for group in self._asker.together([watch for watch in claimed if watch.id not in self._in_flight]):
             await self._begin(group, now)

@@ -25,7 +25,7 @@ from ringback.web.parts import By, Cursor, Having, Limit, Parts, only_known_para
 from ringback.web.waits import AT_MOST, Holding, unless_gone
 
 BATCH_AT_MOST = 1000
-SLICE = 100
+SLICE = 50
 """Registrations under way at once: enough for the store to commit them together, and others get their turn between."""
 
 ANSWER_HEADERS = {

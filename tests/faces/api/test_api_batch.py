@@ -109,7 +109,7 @@ async def test_what_nobody_foresaw_takes_one_item_only(api, monkeypatch):
 
 
 async def test_a_batch_lets_the_store_commit_together_and_others_have_their_turn(api, monkeypatch):
-    """Up to 100 commits are under way at once, never more; and between them others are answered."""
+    """Up to 50 commits are under way at once, never more; and between them others are answered."""
     commit, gate = api.store.commit, asyncio.Event()
     under_way, most = 0, 0
 
@@ -124,11 +124,11 @@ async def test_a_batch_lets_the_store_commit_together_and_others_have_their_turn
     watch = await api.register("before")
     monkeypatch.setattr(api.store, "commit", slow)
     asked = asyncio.create_task(_batch(api, [_good(n) for n in range(250)]))
-    await until(lambda: most == 100)
+    await until(lambda: most == 50)
     assert (await api.http.get(f"/v1/watches/{watch['id']}")).status_code == 200
     gate.set()
     assert [item["status"] for item in await asked] == [201] * 250
-    assert most == 100
+    assert most == 50
 
 
 async def test_the_same_task_twice_in_a_batch_is_one_watch(api):
