@@ -1,6 +1,6 @@
 """The poll loop: a due watch is asked about, what changed is decided, and made durable.
 
-    tick:  claim what is due -> group what one request asks about -> poll each group
+    tick:  claim a few that are due -> group what one request asks about -> poll each group -> the next few
     poll:  ask -> of each watch: note the account's health -> decide and keep     (dispatcher.deliver is its mirror)
 
 Secret: the order of these steps, and what happens when one cannot be done. What an answer means is the provider's, what
@@ -9,6 +9,7 @@ follows is core's, what lasts is the store's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -31,8 +32,8 @@ LEASE = timedelta(minutes=2)
 FULL_AGAIN = timedelta(seconds=5)
 """How often a full store is tried again; meanwhile nobody is asked what could not be kept."""
 
-A_TURN = 200
-"""Watches that one tick begins with at most, so that the loop does not stand still; the next tick is 20 ms away."""
+A_FEW = 64
+"""Watches that are claimed and begun with at a time, so that the loop does not stand still."""
 
 OPEN = frozenset({WatchState.PENDING, WatchState.QUEUED, WatchState.RUNNING})
 PAGE = 1000
@@ -83,10 +84,10 @@ class Poller:
             return self._full_until
         for account in self._accounts.asked_anew(self._asker.credentials.stamp):
             await self._hasten(account)
-        free = min(self.terms.concurrency - len(self._in_flight), A_TURN)
-        claimed = await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now))
-        for group in self._asker.together([watch for watch in claimed if watch.id not in self._in_flight]):
-            await self._begin(group, now)
+        more = True
+        while more:
+            more = await self._begin_a_few(now)
+            await asyncio.sleep(0)
         return await self._next_at(now)
 
     def shift(self, by: timedelta) -> None:
@@ -101,8 +102,19 @@ class Poller:
         """Give up on those that are still under way: their leases are gone with the process."""
         await self._in_flight.cancel()
 
-    async def _begin(self, group: Sequence[Watch], now: datetime) -> None:
-        """One request about a group. While its account is left alone only those at their deadline have a turn."""
+    async def _begin_a_few(self, now: datetime) -> bool:
+        """Claim what is due and begin with it; whether there may be more that can be begun with now."""
+        free = min(self.terms.concurrency - len(self._in_flight), A_FEW)
+        claimed = await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now))
+        groups = self._asker.together([watch for watch in claimed if watch.id not in self._in_flight])
+        begun = [await self._begin(group, now) for group in groups]
+        return len(claimed) == A_FEW and any(begun)
+
+    async def _begin(self, group: Sequence[Watch], now: datetime) -> bool:
+        """One request about a group, if that may be begun.
+
+        While its account is left alone only those at their deadline have a turn.
+        """
         account = group[0].account
         resting = self._accounts.resting(account, now)
         if resting is not None:
@@ -110,13 +122,14 @@ class Poller:
             group = [watch for watch in group if now >= watch.deadline_at]
         elif not self._accounts.may_begin(account):
             await self._store.reschedule([Reschedule(watch) for watch in group])  # due, when the rate lets them
-            return
+            return False
         if group:
             self._accounts.began(account, at_once=self._asker.at_once(group[0].provider))
             for watch in group:
                 self._telemetry.poll_began(now - (watch.next_poll_at or now))
             ids = [watch.id for watch in group]
             self._in_flight.begin(ids, self._turn(group, resting), name=f"poll-{ids[0]}")
+        return True
 
     async def _turn(self, group: Sequence[Watch], resting: Trouble | None) -> None:
         """One poll, whatever becomes of it: a surprise ends nobody else's turn, and a lease brings its watches back."""

@@ -24,7 +24,7 @@ from ringback.store import disk
 from ringback.store.results import Results
 from ringback.store.tail import Tail
 
-BATCH_ENTRIES = 256
+BATCH_ENTRIES = 128
 BATCH_BYTES = 4 * 1024 * 1024
 """What one batch holds at most, so that applying it does not hold up the loop."""
 
