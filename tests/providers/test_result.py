@@ -160,12 +160,27 @@ def test_a_status_may_say_that_the_task_failed_after_all(preset_with, status, do
     assert whole.settled_at == AT
 
 
+@pytest.mark.parametrize("status", [200, 404, 499, 503, 504])
+def test_an_answer_may_say_so_with_any_status(preset_with, status):
+    told = _answer({"kind": "timeout", "why": "too slow"}, status)
+    whole = _concluded(preset_with, told, failed=[], failed_when="kind", code="kind")
+    assert (whole.state, whole.error) == (WatchState.FAILED, Error("timeout", "too slow"))
+    other = _concluded(preset_with, _answer({"why": "too slow"}, status), failed=[], failed_when="kind", code="kind")
+    assert other.state is not WatchState.FAILED
+
+
+def test_a_code_stands_in_for_the_status(preset_with):
+    assert _concluded(preset_with, _answer({"kind": "bad", "why": "no"}, 422), code="kind").error == Error("bad", "no")
+    assert _concluded(preset_with, _answer({"why": "no"}, 422), code="kind").error == Error("422", "no")
+
+
 def test_a_long_reason_is_cut(preset_with):
     assert len(_concluded(preset_with, _answer({"why": "x" * 99_999}, 400)).error.message) == MESSAGE_LIMIT
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "unauthorized"), (403, "unauthorized"), (429, "rate_limited")])
 def test_a_wrong_key_and_too_many_requests_say_nothing_about_the_task(preset_with, status, code):
+    assert _concluded(preset_with, _answer({"msg": "m"}, status), failed_when="msg").trouble.code == code
     """Whatever the preset lists."""
     for failed in (["401", "403", "429"], ["400-499"], ["500"]):
         trouble = _concluded(preset_with, _answer({}, status), failed=failed).trouble

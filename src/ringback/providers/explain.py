@@ -197,6 +197,8 @@ def _result(result: Result | None, base_url: str) -> Iterator[Line]:
         yield "then", f"{_request(result, base_url)} once it has succeeded{where}; the result is at {result.read.text}"
         if result.failed:
             yield "", f"HTTP {', '.join(result.failed)} to it: the task has failed after all"
+        if result.failed_when is not None:
+            yield "", f"an answer to it where {result.failed_when.text}: the task has failed after all"
 
 
 def _listed(words: Iterable[str]) -> str:

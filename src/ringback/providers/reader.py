@@ -229,7 +229,7 @@ class Reader:
             message = documents.line(_words(rule.message, document) or "", TROUBLE_LIMIT) or self._complaint(document)
             return Observation(trouble=_trouble(rule.becomes, message or status.sentence(rule.becomes, answer.status)))
         if state is None and said.word is None:
-            if self._reading.otherwise is None:
+            if self._reading.otherwise is None or not isinstance(document, (dict, list)):
                 return Observation(trouble=self._speechless(answer.body))
             state = STATES[self._reading.otherwise]
         seen = self._seen(document, state or WatchState.RUNNING, answer.at)

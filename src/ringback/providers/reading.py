@@ -88,7 +88,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The whole table.
 
     The status word stands at `state`: in the answer, or in each part of the list that is at `every`. `otherwise` is
-    what an answer without a word is when no rule holds. `json` names texts that hold JSON. `task_id` is where the
+    what a table or list without a word is when no rule holds. `json` names texts that hold JSON. `task_id` is where the
     answer names its task; `details` are kept under their own names.
     """
 

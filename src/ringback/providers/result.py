@@ -15,7 +15,7 @@ from ringback.providers.asking import Request
 from ringback.providers.base import NO_RESULT
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import Path
-from ringback.providers.reader import MESSAGE_LIMIT, TROUBLE_LIMIT, USUAL_MESSAGES, waiting
+from ringback.providers.reader import MESSAGE_LIMIT, TROUBLE_LIMIT, USUAL_MESSAGES, WORD_LIMIT, waiting
 from ringback.providers.status import StatusRange
 
 OURS = frozenset({401, 403, 429})
@@ -25,18 +25,27 @@ OURS = frozenset({401, 403, 429})
 class Result(Request, frozen=True, kw_only=True):
     """The whole table. `read` is where the result stands in the second answer.
 
-    It is made when `when` holds for the first answer, or always. `failed` are the statuses that say that the task has
-    failed after all, for the reason at `message`.
+    It is made when `when` holds for the first answer, or always. The task has failed after all when the second one has
+    a status of `failed`, or `failed_when` holds for it; why stands at `code` and `message`.
     """
 
     read: Path
     when: Path | None = None
     failed: tuple[StatusRange, ...] = ()
+    failed_when: Path | None = None
+    code: Path | None = None
     message: Path = USUAL_MESSAGES
 
     def wanted(self, seen: Observation, document: Any) -> bool:
         """Whether the result is elsewhere."""
         return seen.state is WatchState.SUCCEEDED and (self.when is None or self.when.holds(document))
+
+    def refuses(self, status: int, document: Any) -> bool:
+        """Whether the second answer says that there is no result because the task has failed."""
+        if status in OURS:
+            return False
+        said = self.failed_when is not None and self.failed_when.holds(document)
+        return said or any(status in given.statuses for given in self.failed)
 
 
 def concluded(result: Result, seen: Observation, answer: Answer) -> Observation:
@@ -46,12 +55,15 @@ def concluded(result: Result, seen: Observation, answer: Answer) -> Observation:
     except Unreadable:
         document = None
     said = documents.message(result.message.find(document)) or ""
-    if any(answer.status in given.statuses for given in result.failed) and answer.status not in OURS:
+    if result.refuses(answer.status, document):
+        code = documents.message(result.code.find(document)) if result.code is not None else None
         reason = said or f"its result is answered with HTTP {answer.status}"
         return replace(
             seen,
             state=WatchState.FAILED,
-            error=Error(str(answer.status), documents.shortened(reason, MESSAGE_LIMIT)),
+            error=Error(
+                documents.shortened(code or str(answer.status), WORD_LIMIT), documents.shortened(reason, MESSAGE_LIMIT)
+            ),
             result_expires_at=None,
         )
     code = status.trouble_code(answer.status)
