@@ -25,7 +25,7 @@ from ringback.core.model import NOTHING, Answer, Observation, Trouble, Watch
 from ringback.credentials import Credentials, origin_of
 from ringback.outbound import Outbound, OutboundError, Prepared, Via
 from ringback.providers.base import NO_RESULT, REJECTED, About, Ask, Catalogue, Provider
-from ringback.recent import Known, Recent
+from ringback.recent import Known, MadeOf, Recent
 
 TIMEOUT_S = 30.0
 """Of one request, whatever the provider does; the lease of its watch outlasts two of them."""
@@ -118,7 +118,7 @@ class Asker:
 
     def _known(self, watch: Watch, way: _Way) -> Known:
         """The request about a watch, made once: it is the same every time but for its signature."""
-        made_of = (way.provider, way.terms, self.credentials, watch.params, watch.secrets)
+        made_of = MadeOf(way.provider, way.terms, self.credentials, watch.params, watch.secrets)
         known = self._recent.request(watch, made_of)
         if known is not None:
             return known
@@ -179,7 +179,7 @@ class Asker:
 
     async def _answer(self, ask: Ask, account: str, way: _Way) -> Answer:
         """Sign and send a request that is sent once."""
-        return await self._carried(Known((), *self._allowed(ask, account, way)), account, way)
+        return await self._carried(Known(None, *self._allowed(ask, account, way)), account, way)
 
     async def _carried(self, known: Known, account: str, way: _Way) -> Answer:
         """Sign and send one request. Raises OutboundError, and BadInput when it cannot be signed."""

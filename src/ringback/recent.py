@@ -9,7 +9,6 @@ Secret: when what is remembered still holds. Forgetting any of it costs time, ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import is_
 from typing import Generic, TypeVar
 
 import msgspec
@@ -33,10 +32,30 @@ ANSWERS = 400_000
 _Value = TypeVar("_Value")
 
 
+class MadeOf(msgspec.Struct, frozen=True, gc=False):
+    """What a request is made of, beside the task's id."""
+
+    provider: object
+    terms: object
+    credentials: object
+    params: Mapping[str, str]
+    secrets: Mapping[str, str]
+
+    def is_still(self, now: MadeOf) -> bool:
+        """Whether it is made of the very same things now."""
+        return (
+            self.provider is now.provider
+            and self.terms is now.terms
+            and self.credentials is now.credentials
+            and self.params is now.params
+            and self.secrets is now.secrets
+        )
+
+
 class Known(msgspec.Struct, gc=False):
     """A watch's request: before it is signed, its way out, and as it last went out, with which credential."""
 
-    made_of: tuple[object, ...]
+    made_of: MadeOf | None
     unsigned: Ask
     via: Via
     given: Mapping[str, str] = NOTHING
@@ -81,12 +100,14 @@ class Recent:
 
     # ------------------------------------------------------------------ requests
 
-    def request(self, watch: Watch, made_of: tuple[object, ...]) -> Known | None:
+    def request(self, watch: Watch, made_of: MadeOf) -> Known | None:
         """The watch's request, if it was made of the very same things."""
         known = self._requests.get(watch.id)
-        return known if known is not None and all(map(is_, made_of, known.made_of)) else None
+        if known is None or known.made_of is None or not known.made_of.is_still(made_of):
+            return None
+        return known
 
-    def begin(self, watch: Watch, made_of: tuple[object, ...], unsigned: Ask, via: Via) -> Known:
+    def begin(self, watch: Watch, made_of: MadeOf, unsigned: Ask, via: Via) -> Known:
         """Remember a request that was just made."""
         known = Known(made_of, self._slim(unsigned), via)
         self._requests.put(watch.id, known)

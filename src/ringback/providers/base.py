@@ -60,7 +60,7 @@ TROUBLE_CODES = (
 )
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A request: absolute URL with everything percent-encoded, lower-case header names, body as sent.
 
     `region` is what some signatures are made for, beside the request itself.

@@ -5,6 +5,7 @@ Secret: where a request finds the parts. Replacing `app.state.parts` swaps them 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,7 +50,8 @@ class Parts:
 
     `tokens` and `catalogue` give those of this moment and raise nothing. `loopback`: nobody from outside can connect.
     `alive` names what makes no progress; an empty list is health. `failed` is told what was asked and which unforeseen
-    exception it met. `test` sends a test event to a destination and raises UnknownName.
+    exception it met. `test` sends a test event to a destination and raises UnknownName. A batch goes on
+    when it is its `turn`.
     """
 
     store: Store
@@ -63,6 +65,7 @@ class Parts:
     loopback: bool
     alive: Callable[[], list[str]]
     failed: Callable[[str, BaseException], None]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def parts_of(app: FastAPI) -> Parts:

@@ -25,8 +25,11 @@ from ringback.web.parts import By, Cursor, Having, Limit, Parts, only_known_para
 from ringback.web.waits import AT_MOST, Holding, unless_gone
 
 BATCH_AT_MOST = 1000
-SLICE = 50
-"""Registrations under way at once: enough for the store to commit them together, and others get their turn between."""
+SLICE = 25
+"""Registrations of a batch that are under way at once: enough for the store to commit them together.
+
+Of all batches only one begins so many in one round of the loop: others get their turn between.
+"""
 
 ANSWER_HEADERS = {
     "content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
@@ -79,8 +82,10 @@ async def register_batch(request: Request, parts: Having, caller: By) -> Respons
     done: list[dict[str, Any]] = []
     for start in range(0, len(asked), SLICE):
         part = asked[start : start + SLICE]
-        done += await asyncio.gather(*(_register_item(item, parts, caller) for item in part))
-        await asyncio.sleep(0)
+        async with parts.turn:
+            begun = asyncio.gather(*(_register_item(item, parts, caller) for item in part))
+            await asyncio.sleep(0)
+        done += await begun
     return Json(done)
 
 
