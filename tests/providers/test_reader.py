@@ -96,8 +96,10 @@ def test_an_answer_without_a_word_is_a_problem_or_what_the_preset_says(preset_wi
 @pytest.mark.parametrize("document", [None, True, 1, "x"])
 def test_what_is_neither_a_table_nor_a_list_is_never_otherwise(preset_with, seen_by, document):
     """A proxy's null is not a task that runs."""
-    seen = seen_by(preset_with(read={**WORDS, "otherwise": "running"}), document)
-    assert seen.trouble.code == "unreadable"
+    for read in (WORDS, *({**WORDS, "otherwise": state} for state in ("queued", "running", "succeeded", "failed"))):
+        trouble = seen_by(preset_with(read=read), document).trouble
+        assert trouble.code == "unreadable"
+        assert trouble.message == f"the answer has no status word at state: {json.dumps(document)}"
 
 
 def test_several_places_may_have_the_word(preset_with, seen_by):

@@ -97,7 +97,8 @@ class Sayings:
         document: Any = {}
         if envelope.when is not None:
             document = satisfy(document, envelope.when.each[0].text)
-        if envelope.code is not None and (codes or envelope.ok or not envelope.codes):
+        names_others = envelope.codes and not codes and not envelope.ok
+        if envelope.code is not None and not names_others:
             document = plant(document, envelope.code.each[0].text, codes[0] if codes else status)
         return plant(document, (envelope.message or USUAL_MESSAGES).each[0].text.partition(" || ")[0], message)
 

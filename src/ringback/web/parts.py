@@ -50,8 +50,8 @@ class Parts:
 
     `tokens` and `catalogue` give those of this moment and raise nothing. `loopback`: nobody from outside can connect.
     `alive` names what makes no progress; an empty list is health. `failed` is told what was asked and which unforeseen
-    exception it met. `test` sends a test event to a destination and raises UnknownName. A batch goes on
-    when it is its `turn`.
+    exception it met. `test` sends a test event to a destination and raises UnknownName. Who has the `turn` begins the
+    next registrations of a batch.
     """
 
     store: Store
