@@ -189,7 +189,7 @@ def test_a_wrong_key_and_too_many_requests_say_nothing_about_the_task(preset_wit
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 402, 423, 502, 503])
-@pytest.mark.parametrize("document", [{}, {"file": {"url": None}}, b"", b"<html>", b"[", []])
+@pytest.mark.parametrize("document", [{}, {"file": {"url": None}}, {"files": ""}, b"", b"<html>", b"[", []])
 def test_without_a_result_it_is_a_problem_and_asked_for_again(preset_with, status, document):
     whole = _concluded(preset_with, _answer(document, status))
     assert (whole.state, whole.trouble.code) == (None, "no_result")

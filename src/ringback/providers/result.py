@@ -68,7 +68,7 @@ def concluded(result: Result, seen: Observation, answer: Answer) -> Observation:
         )
     code = status.trouble_code(answer.status)
     value = result.read.find(document) if code is None else None
-    if value is None:
+    if value is None or value == "":
         code = code if answer.status in OURS and code is not None else NO_RESULT
         sentence = documents.line(said, TROUBLE_LIMIT) or status.sentence(code, answer.status)
         return waiting(Observation(trouble=Trouble(code, sentence)), answer)
