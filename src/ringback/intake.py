@@ -8,7 +8,7 @@ whoever commits second reads again and joins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -204,7 +204,7 @@ def _new(wanted: Draft, now: datetime) -> Watch:
         params=wanted.params,
         secrets=wanted.secrets,
         dialect=wanted.dialect,
-        key=wanted.key,
+        key=_key(wanted, wanted.params),
         metadata=wanted.metadata,
         to=wanted.to,
         events=wanted.events,
@@ -219,8 +219,11 @@ def _new(wanted: Draft, now: datetime) -> Watch:
 
 def _joined(watch: Watch, wanted: Draft, now: datetime, *, standing: bool = False) -> Watch:
     """A known watch with what the registration adds; the same watch when it adds nothing."""
+    params = watch.params if wanted.given.items() <= watch.params.items() else {**watch.params, **wanted.given}
     joined = replace(
         watch,
+        params=params,
+        key=_key(wanted, params),
         callbacks=_with(watch.callbacks, wanted.callback),
         to=watch.to if wanted.to is None else tuple(dict.fromkeys((*(watch.to or ()), *wanted.to))),
         events=_events(watch, wanted),
@@ -238,6 +241,11 @@ def _joined(watch: Watch, wanted: Draft, now: datetime, *, standing: bool = Fals
         due = min(joined.next_poll_at or now, deadline_at)
         joined = replace(joined, deadline_at=deadline_at, next_poll_at=due)
     return watch if joined == watch else replace(joined, version=watch.version + 1)
+
+
+def _key(wanted: Draft, params: Mapping[str, str]) -> str:
+    """What durations are learned by, beside the provider and the account."""
+    return params.get(wanted.learn_by or "", "")
 
 
 def _events(watch: Watch, wanted: Draft) -> tuple[str, ...] | None:

@@ -79,7 +79,10 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A registration that is good: everything resolved, nothing stored yet."""
+    """A registration that is good: everything resolved, nothing stored yet.
+
+    `given` are the params that it names itself, which correct those of a watch that there is.
+    """
 
     id: str
     owner: str
@@ -87,9 +90,10 @@ class Draft(msgspec.Struct, frozen=True):
     account: str
     task_id: str
     params: dict[str, str]
+    given: dict[str, str]
     secrets: dict[str, str]
     dialect: str
-    key: str
+    learn_by: str | None
     callback: Callback | None
     to: tuple[str, ...] | None
     events: tuple[str, ...] | None
@@ -109,6 +113,7 @@ def draft(asked: Registration, caller: Caller, terms: Terms) -> Draft:
     params = fields.params_of({**terms.params.get(account, {}), **asked.params}, about, asked.params)
     identity = {name: params[name] for name in about.identity if name in params}
     id = ids.watch_id(caller.owner, about.id, account, task_id, identity)
+    shown = {name: value for name, value in params.items() if name not in about.secrets}
     events = fields.events_of(asked.events)
     deadline = fields.deadline_of(asked.deadline)
     return Draft(
@@ -117,10 +122,11 @@ def draft(asked: Registration, caller: Caller, terms: Terms) -> Draft:
         provider=about.id,
         account=account,
         task_id=task_id,
-        params={name: value for name, value in params.items() if name not in about.secrets} or NOTHING,
+        params=shown or NOTHING,
+        given={name: value for name, value in shown.items() if name in asked.params} or NOTHING,
         secrets={name: value for name, value in params.items() if name in about.secrets} or NOTHING,
         dialect=dialect,
-        key=params.get(about.learn_by or "", ""),
+        learn_by=about.learn_by,
         callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events, egress=terms.egress),
         to=_to(asked.to, terms.routes),
         events=events,

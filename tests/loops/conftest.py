@@ -52,6 +52,7 @@ class Upstream:
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer | Exception]] = defaultdict(list)
         self.asked: list[str] = []
+        self.urls: list[str] = []
         self.keys: list[str] = []
         self.always: Answer | Exception | None = None
 
@@ -67,6 +68,7 @@ class Upstream:
     async def send(self, ask, **_) -> Answer:
         task_id = ask.url.rpartition("/")[2]
         self.asked.append(task_id)
+        self.urls.append(ask.url)
         self.keys.append(ask.headers.get("authorization", ""))
         told = self.answers[task_id]
         answer = self.always or (told.pop(0) if len(told) > 1 else told[0])
@@ -170,7 +172,7 @@ class Daemon:
         self.build(routes, **{name: Channel(sink=mailbox, **channel) for name, mailbox in outcomes.items()})
 
     async def register(self, task_id: str, **fields: object):
-        registration = Registration(provider="302ai-browser", task_id=task_id, **fields)
+        registration = Registration(**{"provider": "302ai-browser", "task_id": task_id, **fields})
         return (await self.intake.register(registration)).watch
 
     async def poll(self) -> datetime | None:

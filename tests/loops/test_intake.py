@@ -38,6 +38,20 @@ async def test_registering_twice_adds_what_is_new_and_changes_nothing_else(daemo
     assert same == again
 
 
+async def test_a_second_registration_corrects_a_param_that_tells_no_ids_apart(daemon, upstream):
+    """The next poll asks with it, and durations are learned by it; one that names none keeps what there is."""
+    upstream.says("t", 404, "running")
+    wrong = await daemon.register("t", provider="302ai-jimeng-seaweed", params={"model": "doubao-sedance"})
+    await daemon.poll()
+    right = await daemon.register("t", provider="302ai-jimeng-seaweed", params={"model": "doubao-seedance"})
+    assert (right.id, right.params, right.key) == (wrong.id, {"model": "doubao-seedance"}, "doubao-seedance")
+    assert (await daemon.register("t", provider="302ai-jimeng-seaweed")).params == right.params
+    await daemon.intake.poll_soon(right.id)
+    await daemon.poll()
+    assert [url.rpartition("/doubao/")[2] for url in upstream.urls] == ["doubao-sedance/t", "doubao-seedance/t"]
+    assert (await daemon.store.watch(right.id)).state is WatchState.RUNNING
+
+
 async def test_a_newcomer_does_not_narrow_what_others_asked_for(daemon, upstream, mailbox):
     """Its events are its callback's, not those of somebody else's destination."""
     daemon.configure({"builds": mailbox()})
