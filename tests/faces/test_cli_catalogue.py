@@ -218,7 +218,7 @@ def test_the_id_and_what_must_be_remembered_come_out_of_a_saved_answer(tmp_path,
     ("args", "saved", "sentence"),
     [
         ((), '{"code": 1102, "message": "Account balance not enough"}',
-         "no task id: the answer has none at data.task_id; it says: Account balance not enough"),
+         "no task id: the submission was refused; it says: Account balance not enough"),
         ((), "<html>", "no task id: the answer is not JSON: <html>"),
         (("7",), "{}", "--from-response gives the task's id: leave TASK_ID out"),
     ],

@@ -106,9 +106,20 @@ def test_scalars_are_words(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("a", "a"), (0, "0"), (True, "true"), ([1, "é"], '[1,"é"]'), ({"a": None}, '{"a":null}')]
+    ("value", "text"),
+    [
+        ("a", "a"),
+        (0, "0"),
+        (True, "true"),
+        ([1, "é"], '[1,"é"]'),
+        ({"a": None}, '{"a":null}'),
+        ({"code": 7, "message": "too dark"}, "too dark"),
+        ({"message": " "}, '{"message":" "}'),
+        ({"message": ["a"]}, '{"message":["a"]}'),
+        ([{"message": "a"}], '[{"message":"a"}]'),
+    ],
 )
-def test_a_message_is_text_or_compact_json(value, text):
+def test_a_message_is_text_or_that_of_an_object_or_compact_json(value, text):
     assert documents.message(value) == text
 
 

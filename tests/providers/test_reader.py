@@ -316,7 +316,12 @@ def test_a_text_that_holds_json_is_read_before_all_else(preset_with, seen_by):
     [
         ({"when": "error"}, {"state": "done", "error": "x"}, "provider_error"),
         ({"when": "error"}, {"state": "done", "error": ""}, "succeeded"),
-        ({"when": "error && !state"}, {"state": "bad", "error": "x"}, "failed"),
+        ({"when": "error"}, {"state": "busy", "error": "x"}, "provider_error"),
+        ({"when": "error"}, {"state": "new here", "error": "x"}, "provider_error"),
+        ({"when": "error"}, {"state": "bad", "error": "x"}, "failed"),
+        ({"when": "error", "code": "code", "ok": ["0"]}, {"state": "bad", "error": "x", "code": 0}, "failed"),
+        ({"when": "error", "code": "code", "ok": ["0"]}, {"state": "bad", "error": "x", "code": 7}, "provider_error"),
+        ({"code": "code", "ok": ["0"]}, {"state": "bad", "code": 7}, "provider_error"),
         ({"code": "code", "ok": ["0", "200"]}, {"state": "done", "code": 0}, "succeeded"),
         ({"code": "code", "ok": ["0", "200"]}, {"state": "done", "code": "200"}, "succeeded"),
         ({"code": "code", "ok": ["0", "200"]}, {"state": "done", "code": 7}, "provider_error"),
@@ -335,6 +340,34 @@ def test_a_text_that_holds_json_is_read_before_all_else(preset_with, seen_by):
 def test_what_is_wrong_with_the_request_is_no_state_of_the_task(preset_with, seen_by, problem, document, what):
     """Where an expression holds, or a code is none of those that are good; but what some codes mean can be said."""
     assert _what(seen_by(preset_with(read={**WORDS, "problem": problem}), document)) == what
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"error": "too dark"}, "too dark"),
+        ({"error": {"message": "too dark", "code": 3}}, "too dark"),
+        ({"errors": ["too dark", "too long"]}, "too dark"),
+        ({"errors": [{"message": "too dark"}]}, "too dark"),
+        ({"error": {"code": 3}}, None),
+        ({"error": "  "}, None),
+        ({"error": "OK"}, None),
+        ({"message": "query done"}, None),
+    ],
+)
+def test_a_reason_stands_where_it_mostly_does_when_the_preset_does_not_say(preset_with, seen_by, more, message):
+    """But a message beside the word may be about the request."""
+    seen = seen_by(preset_with(read=WORDS), {"state": "bad", **more})
+    assert seen.error == Error("bad", message or "the provider says 'bad' and gives no reason")
+
+
+def test_an_error_beside_a_word_that_means_failed_is_the_reason(preset_with, seen_by):
+    """Where the preset names no other place for it."""
+    problem = {"when": "error.code", "message": "error.text"}
+    document = {"state": "bad", "error": {"code": 7, "text": "moderated"}}
+    assert seen_by(preset_with(read={**WORDS, "problem": problem}), document).error == Error("bad", "moderated")
+    named = preset_with(read={**WORDS, "problem": problem, "error": {"code": "error.code", "message": "why"}})
+    assert seen_by(named, {**document, "why": "too dark"}).error == Error("7", "too dark")
 
 
 @pytest.mark.parametrize("status", [200, 202, 400, 401, 404, 409, 429, 500])

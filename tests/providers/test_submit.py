@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ringback.core.errors import BadInput
 from ringback.core.model import Answer
+from ringback.providers.shelf import shipped
 from ringback.providers.submit import Submitted
 
 PATH = {"method": "POST", "path": "/jobs"}
@@ -69,6 +70,48 @@ def test_an_answer_without_an_id_is_refused_in_the_vendors_own_words(preset_with
         preset_with(submit={**PATH, **table}).submitted(answer)
     assert refused.value.message.endswith(sentence)
     assert refused.value.code == "no_task_id"
+
+
+@pytest.mark.parametrize(
+    ("id", "document", "why"),
+    [
+        ("302ai-midjourney", {"code": 24, "description": "banned words", "result": "1"}, "banned words"),
+        ("302ai-midjourney-relax", {"code": 23, "description": "queue full", "result": "1"}, "queue full"),
+        ("midjourney-proxy", {"code": "4", "description": "no such task", "result": "1"}, "no such task"),
+        ("302ai-suno", {"code": 400, "data": "the prompt is empty", "message": "bad"}, "bad"),
+        ("302ai-chanjing", {"code": 10400, "msg": "AccessToken is invalid", "data": "x"}, "AccessToken is invalid"),
+        ("302ai-image-translate", {"msg": "no such picture", "body": 0}, "no such picture"),
+        ("302ai-topview", {"code": "4001", "message": "no credit", "result": {"taskId": "t"}}, "no credit"),
+    ],
+)
+def test_a_submission_that_was_refused_names_no_task(id, document, why):
+    """Whatever stands where the id does."""
+    with pytest.raises(BadInput) as refused:
+        shipped().get(id).submitted(_answer(document))
+    assert refused.value.message == f"no task id: the submission was refused; it says: {why}"
+
+
+@pytest.mark.parametrize(
+    ("id", "document", "task_id"),
+    [
+        ("302ai-midjourney", {"code": 22, "description": "queued", "result": "1712000000000001"}, "1712000000000001"),
+        ("302ai-midjourney", {"code": "1", "description": "ok", "result": "1712"}, "1712"),
+        ("midjourney-proxy", {"code": 21, "description": "exists", "result": "1712"}, "1712"),
+        ("302ai-suno", {"code": 200, "data": "s-1", "message": "success"}, "s-1"),
+        ("302ai-chanjing", {"code": 0, "msg": "success", "data": 1935639178641400001}, "1935639178641400001"),
+        ("302ai-image-translate", {"msg": "success", "body": 123456}, "123456"),
+        ("302ai-topview", {"code": "200", "result": {"taskId": "tv-1"}}, "tv-1"),
+    ],
+)
+def test_a_submission_that_was_taken_names_its_task(id, document, task_id):
+    assert shipped().get(id).submitted(_answer(document)).task_id == task_id
+
+
+def test_why_there_is_no_id_is_looked_for_where_the_preset_has_its_errors():
+    with pytest.raises(BadInput, match="it says: insufficient balance"):
+        shipped().get("302ai-minimax").submitted(
+            _answer({"task_id": "", "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}})
+        )
 
 
 def test_a_preset_that_says_nothing_of_submissions_says_so(preset_with):

@@ -112,7 +112,13 @@ def text(value: Any) -> str | None:
 
 
 def message(value: Any) -> str | None:
-    """A value as words for people: a scalar's text, anything else as compact JSON; None for what says nothing."""
+    """A value as words for people; None for what says nothing.
+
+    A scalar's text, the `message` of a table that has one, anything else as compact JSON.
+    """
+    said = value.get("message") if isinstance(value, dict) else None
+    if isinstance(said, str) and said.strip():
+        return said
     if value is None or value is False or (isinstance(value, (list, dict)) and not value):
         return None
     words = text(value)

@@ -74,6 +74,8 @@ def try_answer(preset: Preset, answer: Answer, task_id: str | None) -> dict[str,
 
 def _submit(submit: Submit) -> Iterator[Line]:
     yield "begun", f"{submit.method} {submit.target} (by you); the answer has the id at {submit.id.text}"
+    if submit.refused_when is not None:
+        yield "", f"it was refused where {submit.refused_when.text} holds"
     for name, place in submit.remember.items():
         yield "", f"and {name} at {place.text}"
 

@@ -91,7 +91,7 @@ class Preset:
         """The id, and what to remember, of an answer to a submission. Raises BadInput."""
         if self.spec.submit is None:
             raise BadInput(f"{self.about.id} does not say how a submission is answered: give the task's id instead")
-        return submit.read(self.spec.submit, answer)
+        return submit.read(self.spec.submit, self.spec.read.problem, answer)
 
     def _values(self, task_id: str, params: Mapping[str, str]) -> Values:
         return Values(task_id=task_id, params={**self._defaults, **params})

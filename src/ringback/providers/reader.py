@@ -26,7 +26,7 @@ from ringback.providers import documents, status
 from ringback.providers.base import PROVIDER_ERROR, UNREADABLE, WRONG_TASK
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import MISSING, Path
-from ringback.providers.reading import RANGE, Envelope, Reading, Rule, Steps
+from ringback.providers.reading import RANGE, Reading, Rule, Steps
 from ringback.providers.status import STATES
 from ringback.retry_after import retry_after
 
@@ -42,11 +42,18 @@ LAST_YEAR = 9000
 LARGEST_NUMBER = 2**53
 """Progress beyond it is no progress, and no receiver could read it exactly."""
 
-USUAL_MESSAGES = Path("error.message || message || error || detail || errors[0].message || errors[0] || msg")
+USUAL_MESSAGES = Path(
+    "error.message || message || error || detail || errors[0].message || errors[0] || msg || description"
+)
 """Where an error that no preset describes mostly says what it is."""
+
+USUAL_REASONS = Path("error.message || error || errors[0].message || errors[0]")
+"""Where an answer that is about a task mostly says why it failed; its `message` may be about the request."""
 
 NO_REASONS = frozenset({"success", "succeed", "succeeded", "ok"})
 """What envelopes go on saying when a task has failed."""
+
+UNSUCCESSFUL = frozenset({WatchState.FAILED, WatchState.CANCELLED})
 
 BODY = "body"
 """What an HTTP status means whose body is to be read."""
@@ -120,7 +127,7 @@ class Reader:
         named = self._named(document)
         if named == NOT_FOUND:
             return None
-        if code is None and named is None and (problem is None or not _is_problem(problem, document)):
+        if code is None and named is None and (problem is None or not problem.complains(document)):
             return None
         code = (named if named not in STATES else None) or code or PROVIDER_ERROR
         said = self._complaint(document) or status.sentence(code, answer.status)
@@ -165,12 +172,19 @@ class Reader:
         return envelope.codes.get(self._code(document) or "")
 
     def _called(self, document: Any, task_id: str | None) -> _Said | Trouble:
-        """The word for the task in a good answer."""
-        reading = self._reading
-        if reading.problem is not None and _is_problem(reading.problem, document):
-            return _trouble(PROVIDER_ERROR, self._complaint(document) or "the provider answered with an error")
+        """What a good answer calls the task. What `when` finds beside a word for a failure is its reason."""
+        said, problem = self._word(document), self._reading.problem
+        if problem is not None and problem.complains(document):
+            if said.state not in UNSUCCESSFUL or problem.wrong(document):
+                return _trouble(PROVIDER_ERROR, self._complaint(document) or "the provider answered with an error")
+            said = replace(said, message=self._message(document))
         if not self._is_about(document, task_id):
             return _trouble(WRONG_TASK, f"the answer is about another task than '{task_id}'")
+        return said
+
+    def _word(self, document: Any) -> _Said:
+        """The word for the task, or for all of its parts."""
+        reading = self._reading
         if reading.state is None:
             return _Said(None, None)
         if reading.every is not None:
@@ -275,6 +289,7 @@ class Reader:
             _reason(rule.message if rule is not None else None, document)
             or _reason(reasons.message, document)
             or said.message
+            or _usual_reason(document)
         )
         message = message or f"the provider says '{said.word or code}' and gives no reason"
         return Error(documents.shortened(code, WORD_LIMIT), documents.shortened(message, MESSAGE_LIMIT))
@@ -305,13 +320,6 @@ def waiting(seen: Observation, answer: Answer) -> Observation:
 
 def _holds(rule: Rule, said: _Said, document: Any) -> bool:
     return (rule.of is None or said.state is STATES[rule.of]) and rule.when.holds(document)
-
-
-def _is_problem(envelope: Envelope, document: Any) -> bool:
-    if envelope.when is not None and envelope.when.holds(document):
-        return True
-    code = documents.text(envelope.code.find(document)) if envelope.ok and envelope.code is not None else None
-    return bool(code) and code not in envelope.ok
 
 
 def _combined(states: list[WatchState]) -> WatchState:
@@ -373,6 +381,12 @@ def _reason(path: Path | None, document: Any) -> str | None:
         if words is not None and words.casefold() not in NO_REASONS:
             return words
     return None
+
+
+def _usual_reason(document: Any) -> str | None:
+    """Where the preset names no place: a text, because an object of which we know nothing may say nothing."""
+    found = USUAL_REASONS.find(document)
+    return found if isinstance(found, str) and found.strip() and found.casefold() not in NO_REASONS else None
 
 
 def _trouble(code: str, message: str) -> Trouble:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ringback.providers import tables
+from ringback.providers import documents, tables
 from ringback.providers.paths import Field, Path
 from ringback.providers.status import STATES, Meaning, StatusRange, TaskState, Verdict
 
@@ -42,7 +42,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """[read.problem]: how the API says that something is wrong with the request rather than with the task.
 
-    It says so when `when` holds, or when there is a `code` that is none of `ok`. `codes`: what some of them mean.
+    It says so when there is a `code` that is none of `ok`, or when `when` holds, unless the status word says that the
+    task has failed or was cancelled: then that is why. `codes`: what some of them mean.
     """
 
     when: Path | None = None
@@ -50,6 +51,15 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     code: Path | None = None
     message: Path | None = None
     codes: dict[str, Verdict] = {}
+
+    def wrong(self, document: Any) -> bool:
+        """Whether a code stands there that is none of those of no problem."""
+        code = documents.text(self.code.find(document)) if self.ok and self.code is not None else None
+        return bool(code) and code not in self.ok
+
+    def complains(self, document: Any) -> bool:
+        """Whether the answer says that something is wrong, by its code or otherwise."""
+        return (self.when is not None and self.when.holds(document)) or self.wrong(document)
 
 
 class Steps(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from ringback.providers.asking import Request
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import Path
 from ringback.providers.reader import USUAL_MESSAGES
+from ringback.providers.reading import Envelope
 from ringback.providers.template import HeaderName
 
 TEXT_AT_MOST = 4096
@@ -81,8 +82,12 @@ def place(raw: object, where: str, problems: list[str]) -> Place | None:
 
 
 class Submit(Request, frozen=True, kw_only=True):
-    """The whole table: where the answer has the task's id, and params to remember."""
+    """The whole table: where the answer has the task's id, and params to remember.
 
+    Nothing was begun when `refused_when` holds for the answer, or its code is wrong by the envelope of [read.problem].
+    """
+
+    refused_when: Path | None = None
     id: Annotated[Place, place, "text, or a table"]
     remember: dict[str, Annotated[Place, place]] = msgspec.field(default_factory=dict)
 
@@ -94,7 +99,7 @@ class Submitted(msgspec.Struct, frozen=True):
     params: dict[str, str]
 
 
-def read(submit: Submit, answer: Answer) -> Submitted:
+def read(submit: Submit, problem: Envelope | None, answer: Answer) -> Submitted:
     """Take the id out of an answer. Raises BadInput when there is none, with the vendor's own words."""
     document = None
     try:
@@ -102,10 +107,20 @@ def read(submit: Submit, answer: Answer) -> Submitted:
     except Unreadable as exc:
         if submit.id.at is not None:
             raise BadInput(f"no task id: {exc}", code="no_task_id") from exc
+    refused = submit.refused_when is not None and submit.refused_when.holds(document)
+    if refused or (problem is not None and problem.wrong(document)):
+        raise BadInput(f"no task id: the submission was refused{_why(problem, document)}", code="no_task_id")
     task_id = submit.id.find(answer, document)
     if not task_id:
-        said = documents.message(USUAL_MESSAGES.find(document))
-        more = f"; it says: {documents.line(said, 200)}" if said else ""
-        raise BadInput(f"no task id: the answer has none at {submit.id.text}{more}", code="no_task_id")
+        raise BadInput(
+            f"no task id: the answer has none at {submit.id.text}{_why(problem, document)}", code="no_task_id"
+        )
     found = {name: where.find(answer, document) for name, where in submit.remember.items()}
     return Submitted(task_id, {name: value for name, value in found.items() if value})
+
+
+def _why(problem: Envelope | None, document: Any) -> str:
+    """What the vendor says of it, after a semicolon."""
+    places = [USUAL_MESSAGES] if problem is None or problem.message is None else [problem.message, USUAL_MESSAGES]
+    said = next((words for place in places if (words := documents.message(place.find(document)))), "")
+    return f"; it says: {documents.line(said, 200)}" if said else ""
