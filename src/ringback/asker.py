@@ -10,12 +10,13 @@ go there (promise 6), and the way out. Whatever goes wrong is an Observation wit
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
+from ringback import recent
 from ringback.accounts import BAD_PARAMS, BLOCKED_HOST, NO_ACCOUNT, NO_PROVIDER, Accounts, AccountTerms
 from ringback.core.clock import Clock
 from ringback.core.errors import BadInput, PresetError, RingbackError, UnknownName
@@ -78,10 +79,10 @@ class Asker:
             if limit == 1 or watch.id in self._left_out:
                 groups.append([watch])
                 continue
-            alike = (watch.provider, watch.account, *watch.params.items(), *watch.secrets.items())
-            group = open_groups.get(alike)
+            key = recent.alike(watch)
+            group = open_groups.get(key)
             if group is None or len(group) >= limit:
-                group = open_groups[alike] = []
+                group = open_groups[key] = []
                 groups.append(group)
             group.append(watch)
         return groups
@@ -103,7 +104,7 @@ class Asker:
         answer = None
         try:
             way = self._way(watch)
-            answer = await self._carried(self._known(watch, way), watch.account, way)
+            answer = await self._asked(watch, way)
             seen = await self._read(watch, way, answer)
         except RingbackError as error:
             seen = Observation(trouble=_trouble(error))
@@ -116,14 +117,25 @@ class Asker:
         elif told.seen is not SAME and told.seen.trouble is None and told.answer is not None:
             self._recent.read(watch, told.seen, told.answer)
 
-    def _known(self, watch: Watch, way: _Way) -> Known:
-        """The request about a watch, made once: it is the same every time but for its signature."""
-        made_of = MadeOf(way.provider, way.terms, self.credentials, watch.params, watch.secrets)
-        known = self._recent.request(watch, made_of)
+    async def _asked(self, watch: Watch, way: _Way) -> Answer:
+        """Ask with a request that is there already, for all watches that are asked about alike or for this one."""
+        key = recent.alike(watch)
+        if way.provider.timeless and not watch.dialect and recent.is_plain(watch.task_id):
+            known = self._known(key, recent.ANY, watch.account, way)
+            if known.is_about_any:
+                return await self._carried(known, watch.account, way, watch.task_id)
+        known = self._known((*key, watch.task_id), watch.task_id, watch.account, way)
+        return await self._carried(known, watch.account, way)
+
+    def _known(self, key: Hashable, task_id: str, account: str, way: _Way) -> Known:
+        """The request about a task, made once: it is the same every time but for its signature."""
+        made_of = MadeOf(way.provider, way.terms, self.credentials)
+        known = self._recent.request(key, made_of)
         if known is not None:
             return known
-        ask = way.provider.ask(watch.task_id, way.params, way.terms.base_url or "")
-        return self._recent.begin(watch, made_of, *self._allowed(ask, watch.account, way))
+        ask = way.provider.ask(task_id, way.params, way.terms.base_url or "")
+        known = Known(*self._allowed(ask, account, way), made_of, recent.fits_any(ask))
+        return self._recent.begin(key, known)
 
     async def _ask_many(self, watches: Sequence[Watch]) -> dict[str, Told]:
         """About several, by the id of their task, with one request; those that its answer leaves out are left out."""
@@ -179,14 +191,19 @@ class Asker:
 
     async def _answer(self, ask: Ask, account: str, way: _Way) -> Answer:
         """Sign and send a request that is sent once."""
-        return await self._carried(Known(None, *self._allowed(ask, account, way)), account, way)
+        return await self._carried(Known(*self._allowed(ask, account, way)), account, way)
 
-    async def _carried(self, known: Known, account: str, way: _Way) -> Answer:
-        """Sign and send one request. Raises OutboundError, and BadInput when it cannot be signed."""
+    async def _carried(self, known: Known, account: str, way: _Way, task_id: str | None = None) -> Answer:
+        """Sign and send one request; about this task, when it is one about any.
+
+        Raises OutboundError, and BadInput when it cannot be signed.
+        """
         about, now = way.provider.about, self._clock.now()
         if about.credentials:
             await self.credentials.freshen(account, now)
         prepared = self._prepared(known, account, way, now)
+        if task_id is not None:
+            prepared = recent.about(prepared, task_id)
         answer = await self._outbound.carry(prepared, timeout_s=TIMEOUT_S, body_limit=about.body_limit)
         return replace(answer, at=self._clock.now())
 

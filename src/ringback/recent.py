@@ -1,6 +1,6 @@
-"""What the poller remembers of a watch from one poll to the next, so that a poll that brings nothing new costs little.
+"""What the poller remembers from one poll to the next, so that a poll that brings nothing new costs little.
 
-    request   prepared once a watch: again only when what it is made of has changed, its credential, or its signature
+    request   made once for all watches that are asked about alike, where only its URL names the task; else once a watch
     same      whether an answer is, byte for byte, the one that the watch was last read from
 
 Secret: when what is remembered still holds. Forgetting any of it costs time, never truth.
@@ -8,58 +8,83 @@ Secret: when what is remembered still holds. Forgetting any of it costs time, ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
+from ringback.carrier import Request
 from ringback.core import lifecycle
 from ringback.core.model import NOTHING, Answer, Observation, Watch
 from ringback.outbound import Prepared, Via
 from ringback.providers.base import Ask
 
 REQUESTS = 16_000
-"""Requests that are remembered, two thirds of a kilobyte each."""
-
-HEADERS = 1024
-"""Sets of headers that are kept once for all requests that have them: an account's, mostly."""
+"""Requests that are remembered, less than a kilobyte each."""
 
 ANSWERS = 400_000
 """Watches of which is remembered what the last answer was, a hundred bytes each."""
 
+ANY = "ringback-asks-about-any-task"
+"""Stands where a task's id does, in a request that is made for many."""
+
+_ANY = ANY.encode()
+_TARGET = re.compile(r"https?://[^/?#]+[/?][^#]*").fullmatch
 
 _Value = TypeVar("_Value")
 
 
 class MadeOf(msgspec.Struct, frozen=True, gc=False):
-    """What a request is made of, beside the task's id."""
+    """What a request is made of, beside the watch."""
 
     provider: object
     terms: object
     credentials: object
-    params: Mapping[str, str]
-    secrets: Mapping[str, str]
 
     def is_still(self, now: MadeOf) -> bool:
         """Whether it is made of the very same things now."""
-        return (
-            self.provider is now.provider
-            and self.terms is now.terms
-            and self.credentials is now.credentials
-            and self.params is now.params
-            and self.secrets is now.secrets
-        )
+        return self.provider is now.provider and self.terms is now.terms and self.credentials is now.credentials
 
 
 class Known(msgspec.Struct, gc=False):
-    """A watch's request: before it is signed, its way out, and as it last went out, with which credential."""
+    """A request: before it is signed, its way out, and as it last went out, with which credential.
 
-    made_of: MadeOf | None
+    One that `is_about_any` is made for ANY, and another task's id may stand in its place.
+    """
+
     unsigned: Ask
     via: Via
+    made_of: MadeOf | None = None
+    is_about_any: bool = False
     given: Mapping[str, str] = NOTHING
     prepared: Prepared | None = None
+
+
+def alike(watch: Watch) -> tuple[Hashable, ...]:
+    """What those have in common whose requests differ by nothing but the task's id."""
+    if not watch.params and not watch.secrets:
+        return (watch.provider, watch.account, watch.dialect)
+    return (watch.provider, watch.account, watch.dialect, *watch.params.items(), *watch.secrets.items())
+
+
+def is_plain(task_id: str) -> bool:
+    """Whether an id is written the same way wherever it stands in a URL: letters, digits, hyphens and underscores."""
+    return task_id.isascii() and task_id.replace("-", "").replace("_", "").isalnum()
+
+
+def fits_any(ask: Ask) -> bool:
+    """Whether a request about ANY names it once, and in what its URL asks for at the host: an id can stand there."""
+    before, *after = ask.url.split(ANY)
+    elsewhere = (*ask.headers.values(), (ask.body or b"").decode("utf-8", "replace"))
+    return len(after) == 1 and _TARGET(before) is not None and not any(ANY in text for text in elsewhere)
+
+
+def about(prepared: Prepared, task_id: str) -> Prepared:
+    """The request about ANY as one about this task, whose id is plain."""
+    made = prepared.request
+    path = made.path.replace(_ANY, task_id.encode())
+    return Prepared(Request(made.method, made.origin, path, made.headers, made.body), prepared.via, prepared.url)
 
 
 class _Lately(Generic[_Value]):
@@ -67,57 +92,47 @@ class _Lately(Generic[_Value]):
 
     def __init__(self, at_most: int) -> None:
         self._half = at_most // 2
-        self._newer: dict[str, _Value] = {}
-        self._older: dict[str, _Value] = {}
+        self._newer: dict[Hashable, _Value] = {}
+        self._older: dict[Hashable, _Value] = {}
 
     def __len__(self) -> int:
         return len(self._newer) + len(self._older)
 
-    def get(self, id: str) -> _Value | None:
-        found = self._newer.get(id)
-        if found is None and id in self._older:
-            found = self._older.pop(id)
-            self.put(id, found)
+    def get(self, key: Hashable) -> _Value | None:
+        found = self._newer.get(key)
+        if found is None and key in self._older:
+            found = self._older.pop(key)
+            self.put(key, found)
         return found
 
-    def put(self, id: str, value: _Value) -> None:
-        if len(self._newer) >= self._half and id not in self._newer:
+    def put(self, key: Hashable, value: _Value) -> None:
+        if len(self._newer) >= self._half and key not in self._newer:
             self._newer, self._older = {}, self._newer
-        self._newer[id] = value
+        self._newer[key] = value
 
-    def forget(self, id: str) -> None:
-        self._newer.pop(id, None)
-        self._older.pop(id, None)
+    def forget(self, key: Hashable) -> None:
+        self._newer.pop(key, None)
+        self._older.pop(key, None)
 
 
 class Recent:
-    """Of each watch, its request and the digest of its last answer."""
+    """The requests that were made lately, and of each watch the digest of its last answer."""
 
     def __init__(self) -> None:
         self._requests: _Lately[Known] = _Lately(REQUESTS)
         self._answers: _Lately[int] = _Lately(ANSWERS)
-        self._headers: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     # ------------------------------------------------------------------ requests
 
-    def request(self, watch: Watch, made_of: MadeOf) -> Known | None:
-        """The watch's request, if it was made of the very same things."""
-        known = self._requests.get(watch.id)
-        if known is None or known.made_of is None or not known.made_of.is_still(made_of):
-            return None
-        return known
+    def request(self, key: Hashable, made_of: MadeOf) -> Known | None:
+        """The request of this key, if it was made of the very same things."""
+        known = self._requests.get(key)
+        return known if known is not None and known.made_of is not None and known.made_of.is_still(made_of) else None
 
-    def begin(self, watch: Watch, made_of: MadeOf, unsigned: Ask, via: Via) -> Known:
+    def begin(self, key: Hashable, known: Known) -> Known:
         """Remember a request that was just made."""
-        known = Known(made_of, self._slim(unsigned), via)
-        self._requests.put(watch.id, known)
+        self._requests.put(key, known)
         return known
-
-    def _slim(self, ask: Ask) -> Ask:
-        """The same request; its headers are those of others, too."""
-        if len(self._headers) >= HEADERS:
-            self._headers.clear()
-        return replace(ask, headers=self._headers.setdefault(tuple(ask.headers.items()), ask.headers))
 
     # ------------------------------------------------------------------ answers
 
@@ -140,7 +155,7 @@ class Recent:
 
     def forget(self, watch: Watch) -> None:
         """It is over."""
-        self._requests.forget(watch.id)
+        self._requests.forget((*alike(watch), watch.task_id))
         self._answers.forget(watch.id)
 
 

@@ -11,6 +11,7 @@ import given
 import msgspec
 import pytest
 import uvloop
+from outside import Outgoing, Outside
 
 from ringback.accounts import Accounts, AccountTerms
 from ringback.asker import Asker
@@ -46,10 +47,11 @@ class TurnedClock:
         self.time += by
 
 
-class Upstream:
+class Upstream(Outside):
     """What stands for every provider: answers by task id, one a request, the last repeated."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answers: dict[str, list[Answer | Exception]] = defaultdict(list)
         self.asked: list[str] = []
         self.urls: list[str] = []
@@ -59,17 +61,11 @@ class Upstream:
     def says(self, task_id: str, *answers: object) -> None:
         self.answers[task_id] = [_answer(answer) for answer in answers]
 
-    def prepare(self, ask, **_):
-        return ask
-
-    async def carry(self, prepared, **more) -> Answer:
-        return await self.send(prepared, **more)
-
-    async def send(self, ask, **_) -> Answer:
-        task_id = ask.url.rpartition("/")[2]
+    async def send(self, sent: Outgoing) -> Answer:
+        task_id = sent.url.rpartition("/")[2]
         self.asked.append(task_id)
-        self.urls.append(ask.url)
-        self.keys.append(ask.headers.get("authorization", ""))
+        self.urls.append(sent.url)
+        self.keys.append(sent.headers.get("authorization", ""))
         told = self.answers[task_id]
         answer = self.always or (told.pop(0) if len(told) > 1 else told[0])
         if isinstance(answer, Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from given import NOW, watch
+from outside import Outside
 
 from ringback.accounts import Accounts, AccountTerms
 from ringback.asker import RESULT_TRIES, Asker
@@ -17,18 +18,16 @@ from ringback.store.memory import MemoryStore
 from ringback.telemetry import Telemetry
 
 
-class Outside:
+class Provider(Outside):
     """Answers one after another; keeps what was sent, and on which way."""
 
     def __init__(self, *answers):
+        super().__init__()
         self.answers = list(answers)
         self.sent = []
 
-    def prepare(self, ask, *, via):
-        return ask, via
-
-    async def carry(self, prepared, **_):
-        self.sent.append(prepared)
+    async def send(self, sent):
+        self.sent.append(sent)
         told = self.answers.pop(0)
         if isinstance(told, Exception):
             raise told
@@ -46,7 +45,7 @@ def ask(clock):
         known = {
             name: Keys({key: Secret(value) for key, value in (keys or {}).items()}, (terms and terms.base_url) or "")
         }
-        outside = Outside(*answers)
+        outside = Provider(*answers)
         asker = Asker(accounts, shipped(), Credentials(known if terms else {}), outbound=outside, clock=clock)
         [told] = await asker.ask([watch(provider=provider, account=name, **{"task_id": "t-1", **fields})])
         return told.seen, outside.sent
@@ -60,11 +59,11 @@ VEO = {"project": "p", "location": "us-central1", "model": "veo-3"}
 async def test_the_key_goes_to_the_host_that_a_param_chooses_within_the_presets_hosts(ask):
     """And the guard looks where that host leads, because a caller chose it."""
     seen, sent = await ask("veo-vertex", {"done": False}, terms=AccountTerms(), keys={"api_key": "k"}, params=VEO)
-    request, via = sent[0]
+    request = sent[0]
     assert seen.state is WatchState.RUNNING
     assert request.url.startswith("https://us-central1-aiplatform.googleapis.com/v1/projects/p/")
     assert request.headers["authorization"] == "Bearer k"
-    assert via.guarded
+    assert request.via.guarded
 
 
 @pytest.mark.parametrize("location", ["evil.example/", "evil.example#", "x@evil", "a.b", "", "EVIL", "é"])
@@ -93,7 +92,7 @@ async def test_a_url_that_a_param_brings_gets_the_key_only_on_a_host_of_the_pres
     seen, sent = await ask(
         "bfl-flux", {"status": "Pending"}, terms=AccountTerms(), keys={"api_key": "k"}, params={"polling_url": url}
     )
-    assert [request.headers["x-key"] for request, _ in sent] == (["k"] if goes else [])
+    assert [request.headers["x-key"] for request in sent] == (["k"] if goes else [])
     assert (seen.trouble is None) is goes
 
 
@@ -101,8 +100,12 @@ async def test_an_accounts_own_base_url_is_asked_without_a_guard(ask):
     """Whoever runs ringback named it: it may be inside."""
     terms = AccountTerms(base_url="http://10.1.2.3:8188", headers={"x-team": "video"})
     seen, sent = await ask("comfyui-history", {}, terms=terms)
-    request, via = sent[0]
-    assert (request.url, request.headers["x-team"], via.guarded) == ("http://10.1.2.3:8188/history/t-1", "video", False)
+    request = sent[0]
+    assert (request.url, request.headers["x-team"], request.via.guarded) == (
+        "http://10.1.2.3:8188/history/t-1",
+        "video",
+        False,
+    )
     assert seen.state is WatchState.RUNNING
 
 
@@ -115,7 +118,7 @@ async def test_a_server_of_ones_own_needs_a_base_url(ask):
 async def test_what_needs_no_account_is_asked_without_one(ask):
     seen, sent = await ask("skyreels", {"code": 200, "status": "running", "data": None})
     assert seen.state is WatchState.RUNNING
-    assert "authorization" not in sent[0][0].headers
+    assert "authorization" not in sent[0].headers
 
 
 async def test_no_credential_and_no_header_of_an_account_goes_to_a_url_of_the_callers(ask):
@@ -126,8 +129,8 @@ async def test_no_credential_and_no_header_of_an_account_goes_to_a_url_of_the_ca
     )
     terms = AccountTerms(base_url="https://elsewhere.example", headers={"x-ours": "1"})
     seen, sent = await ask("http", {"status": "done"}, terms=terms, keys={"api_key": "ours"}, dialect=dialect)
-    request, via = sent[0]
-    assert (request.url, via.guarded) == ("https://api.example.org/jobs/t-1", True)
+    request = sent[0]
+    assert (request.url, request.via.guarded) == ("https://api.example.org/jobs/t-1", True)
     assert request.headers["authorization"] == "Bearer mine"
     assert "ours" not in str(request.headers)
     assert seen.state is WatchState.SUCCEEDED
@@ -137,11 +140,11 @@ async def test_the_result_that_is_elsewhere_is_asked_for_once_the_task_has_succe
     first = {"status": "Success", "file_id": "205", "base_resp": {"status_code": 0}}
     second = {"file": {"download_url": "https://cdn.test/v.mp4"}, "base_resp": {"status_code": 0}}
     seen, sent = await ask("minimax-v1", first, second, terms=AccountTerms(), keys={"api_key": "k"})
-    assert [request.url.partition(".io")[2] for request, _ in sent] == [
+    assert [request.url.partition(".io")[2] for request in sent] == [
         "/v1/query/video_generation?task_id=t-1",
         "/v1/files/retrieve?file_id=205",
     ]
-    assert all(request.headers["authorization"] == "Bearer k" for request, _ in sent)
+    assert all(request.headers["authorization"] == "Bearer k" for request in sent)
     assert (seen.state, seen.result.text) == (WatchState.SUCCEEDED, b'"https://cdn.test/v.mp4"')
 
 
@@ -200,5 +203,5 @@ async def test_a_secret_param_is_asked_with(ask):
         keys={"api_key": "k"},
         secrets={"document_key": "s3cret"},
     )
-    assert sent[0][0].body == b'{"document_key":"s3cret"}'
+    assert sent[0].body == b'{"document_key":"s3cret"}'
     assert seen.state is WatchState.RUNNING

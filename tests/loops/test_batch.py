@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from given import HOUR, SECOND
+from outside import Outside
 
 from ringback.accounts import AccountTerms
 from ringback.core.model import Answer, WatchState
@@ -18,22 +19,20 @@ LIMIT = 50
 """Of tripo3d-v3."""
 
 
-class Tripo:
+class Tripo(Outside):
     """Answers for what it knows; remembers which ids came in each request, in order."""
 
     def __init__(self):
+        super().__init__()
         self.tasks: dict[str, object] = {}
         self.missed: set[str] = set()
         self.silent_in_lists: set[str] = set()
         self.instead: list[Answer | Exception | None] = []
         self.requests: list[list[str]] = []
 
-    def prepare(self, ask, **_):
-        return ask
-
-    async def carry(self, ask, **_):
-        is_list = ask.url.endswith("/v3/tasks/list")
-        ids = json.loads(ask.body)["task_ids"] if is_list else [ask.url.rpartition("/")[2]]
+    async def send(self, sent):
+        is_list = sent.url.endswith("/v3/tasks/list")
+        ids = json.loads(sent.body)["task_ids"] if is_list else [sent.url.rpartition("/")[2]]
         self.requests.append(ids)
         told = self.instead.pop(0) if self.instead else None
         if isinstance(told, Exception):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import msgspec
 import pytest
-from given import HOUR, MINUTE, SECOND
+from given import HOUR, MINUTE, NOW, SECOND
 from msgspec.structs import replace
 
 from ringback import recent
 from ringback.accounts import AccountTerms
+from ringback.core.errors import BadInput
 from ringback.core.model import Answer, WatchState
 from ringback.credentials import Credentials, Keys, Secret
-from ringback.outbound import OutboundError
+from ringback.outbound import Outbound, OutboundError
 from ringback.providers.preset import Preset
+from ringback.providers.shelf import shipped
 from ringback.store.base import EventQuery
 
 RUNNING = {"status": "running", "current_step": 1}
@@ -36,10 +40,11 @@ def reads(monkeypatch):
 def prepares(upstream, monkeypatch):
     """The requests that are prepared, one after the other."""
     seen = []
+    prepare = upstream.prepare
 
-    def counted(ask, **_):
+    def counted(ask, **way):
         seen.append(ask)
-        return ask
+        return prepare(ask, **way)
 
     monkeypatch.setattr(upstream, "prepare", counted)
     return seen
@@ -161,13 +166,72 @@ async def test_a_word_nobody_knows_is_read_each_time(daemon, upstream, clock, re
 # ---------------------------------------------------------------------- requests
 
 
-async def test_a_request_is_prepared_once_a_watch(daemon, upstream, clock, prepares):
-    """Not once a poll."""
-    upstream.says("t", RUNNING)
-    await daemon.register("t")
+async def test_a_request_is_prepared_once_for_all_that_are_asked_about_alike(daemon, upstream, clock, prepares):
+    """Not once a watch, and not once a poll: they differ by the task's id."""
+    ids = ["t", "u-2", "V_3"]
+    for id in ids:
+        upstream.says(id, RUNNING)
+        await daemon.register(id)
     await _polls(daemon, clock, 5)
-    assert len(upstream.asked) == 5
+    assert sorted(upstream.urls) == sorted(f"https://api.302.ai/302/browser/tasks/{id}" for id in ids * 5)
     assert len(prepares) == 1
+
+
+@pytest.mark.parametrize("id", ["t/u", "a b", "é", "a.b", "x" * 300, recent.ANY])
+async def test_an_id_that_is_written_otherwise_in_a_url_has_a_request_of_its_own(daemon, upstream, clock, prepares, id):
+    """Made once, too."""
+    spelled = quote(id, safe="")
+    upstream.says(spelled, RUNNING)
+    await daemon.register(id)
+    await _polls(daemon, clock, 3)
+    assert upstream.urls == [f"https://api.302.ai/302/browser/tasks/{spelled}"] * 3
+    assert len(prepares) == 1
+
+
+async def test_watches_with_other_params_are_not_alike(daemon, upstream, clock, prepares):
+    ways = {"t": {"model": "doubao-seaweed"}, "u": {"model": "doubao-seedance"}, "v": {"model": "doubao-seaweed"}}
+    for id, params in ways.items():
+        upstream.says(id, RUNNING)
+        await daemon.register(id, provider="302ai-jimeng-seaweed", params=params)
+    await _polls(daemon, clock, 2)
+    assert set(upstream.urls) == {f"https://api.302.ai/doubao/{way['model']}/{id}" for id, way in ways.items()}
+    assert len(prepares) == 2
+
+
+async def test_a_described_api_has_a_request_a_watch(daemon, upstream, clock, prepares):
+    """Each of its watches brings its own URL and headers."""
+    read = {"state": "status", "states": {"done": "succeeded"}}
+    for id, key in (("t", "one"), ("u", "two")):
+        upstream.says(id, RUNNING)
+        ask = {"url": f"https://api.example.org/jobs/{id}", "headers": {"authorization": key}}
+        await daemon.register(id, provider="http", ask=ask, read=read)
+    await _polls(daemon, clock, 2)
+    assert sorted(zip(upstream.urls, upstream.keys, strict=True)) == sorted(
+        [("https://api.example.org/jobs/t", "one"), ("https://api.example.org/jobs/u", "two")] * 2
+    )
+    assert len(prepares) == 2
+
+
+@pytest.mark.parametrize("preset", shipped().presets(), ids=lambda preset: preset.about.id)
+def test_any_task_of_a_preset_is_asked_about_with_the_same_bytes(preset):
+    """Whether or not it has a request of its own: those that a request about any task is made for, and most are."""
+    outbound = Outbound()
+    params = {name: preset.about.defaults.get(name) or "p" for name in preset.about.params}
+
+    def prepared(task_id):
+        unsigned = preset.ask(task_id, params, "https://api.example.org")
+        return unsigned, outbound.prepare(preset.sign(unsigned, dict.fromkeys(preset.about.credentials, "k"), NOW))
+
+    try:
+        any_ask, any_prepared = prepared(recent.ANY)
+    except BadInput:
+        assert preset.spec.ask.url is not None
+        return
+    if preset.timeless and recent.fits_any(any_ask):
+        for task_id in ("t", "0", "-_-", "8f6d0e2a-11aa-4c1b-9b5e-2f4f9d1c7e55", "1935639178641400001"):
+            assert recent.about(any_prepared, task_id).request == prepared(task_id)[1].request
+    else:
+        assert preset.spec.ask.method != "GET" or not preset.timeless or preset.spec.ask.url is not None
 
 
 async def test_a_new_key_is_signed_with(daemon, upstream, clock, prepares, tmp_path):
@@ -237,8 +301,12 @@ async def test_there_is_a_limit(daemon, upstream, clock, monkeypatch):
 
 
 async def test_what_is_over_is_forgotten(daemon, upstream, clock):
-    """A finished watch is not asked about any more."""
-    upstream.says("t", RUNNING, "finished")
+    """A finished watch is not asked about any more; what is asked about others stays."""
+    upstream.says("t%2Fu", RUNNING, "finished")
+    upstream.says("t", RUNNING)
+    await daemon.register("t/u")
     await daemon.register("t")
-    await _polls(daemon, clock, 2)
-    assert (len(daemon.poller._asker._recent._requests), len(daemon.poller._asker._recent._answers)) == (0, 0)
+    await _polls(daemon, clock, 1)
+    assert (len(daemon.poller._asker._recent._requests), len(daemon.poller._asker._recent._answers)) == (2, 2)
+    await _polls(daemon, clock, 1)
+    assert (len(daemon.poller._asker._recent._requests), len(daemon.poller._asker._recent._answers)) == (1, 1)

@@ -71,6 +71,19 @@ def test_entries_one_after_the_other_keep_equal_parts_once():
     assert read[2].events[0].data.task_id is read[0].watch.task_id
 
 
+def test_watches_that_are_as_far_have_the_same_progress():
+    """A whole number and a fraction that are equal are written differently, and stay so."""
+    share = Sharing().share
+    read = []
+    for value in (1, 1, 1.0, 1.0, None):
+        entry = _again(Change(watch=given.watch(progress=Progress(value=value, text="half way"))))
+        share(entry)
+        read.append(entry.watch.progress)
+    assert [progress.value for progress in read] == [1, 1, 1.0, 1.0, None]
+    assert [type(progress.value) for progress in read] == [int, int, float, float, type(None)]
+    assert [read[0] is read[1], read[1] is read[2], read[2] is read[3]] == [True, False, True]
+
+
 def test_a_settlement_names_its_watch_by_the_same_text():
     """And is what it was."""
     _, running, _ = _history()

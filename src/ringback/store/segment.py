@@ -32,8 +32,8 @@ VERSION = 1
 
 END_OF_LINE = ord("\n")
 
-CHUNK = 4 * 1024 * 1024
-"""Bytes that are read at once."""
+CHUNK = 256 * 1024
+"""Bytes that are read at once. Buffers of megabytes leave holes of their size in the memory of everything after."""
 
 Kind = Literal["journal", "snapshot"]
 JOURNAL: Kind = "journal"

@@ -5,14 +5,19 @@ Secret: which fields of which values are equal, mostly. What is not equal stays 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from msgspec.structs import force_setattr
 
 from ringback.core.document import Document
-from ringback.core.model import NOTHING, Change, Delivery, Event, TaskData, Watch
+from ringback.core.model import NOTHING, Change, Delivery, Event, Progress, TaskData, Watch
 from ringback.store.base import Entry, Kept, Settlement
 
 NAMES = 10_000
-"""Names that are remembered while reading (of providers, accounts, destinations, origins), and documents."""
+"""Names that are remembered while reading (of providers, accounts, destinations, origins), documents and progress."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 _let = force_setattr
 """What is written out below costs a third of what a loop over names does, and there are a million values."""
@@ -24,6 +29,7 @@ class Sharing:
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._documents: dict[Document, Document] = {}
+        self._progress: dict[tuple[object, ...], Progress] = {}
 
     def share(self, entry: Entry, known: Watch | None = None) -> None:
         """Make equal parts of an entry the same, and the same as those of the watch that is there already."""
@@ -48,21 +54,14 @@ class Sharing:
         _let(watch, "provider", self._name(watch.provider))
         _let(watch, "account", self._name(watch.account))
         if watch.details is not None:
-            _let(watch, "details", self._document(watch.details))
-        if not watch.params:
-            _let(watch, "params", NOTHING)
-        if not watch.secrets:
-            _let(watch, "secrets", NOTHING)
-        if not watch.metadata:
-            _let(watch, "metadata", NOTHING)
+            _let(watch, "details", _one_of(self._documents, watch.details, watch.details))
+        if watch.progress is not None:
+            _let(watch, "progress", _one_of(self._progress, _exactly(watch.progress), watch.progress))
+        for field in ("params", "secrets", "metadata"):
+            if not getattr(watch, field):
+                _let(watch, field, NOTHING)
         if known is not None:
-            _let(watch, "id", known.id)
-            if watch.task_id == known.task_id:
-                _let(watch, "task_id", known.task_id)
-            if watch.registered_at == known.registered_at:
-                _let(watch, "registered_at", known.registered_at)
-            if watch.deadline_at == known.deadline_at:
-                _let(watch, "deadline_at", known.deadline_at)
+            _as_before(watch, known)
 
     def _deliveries(self, deliveries: tuple[Delivery, ...], event: Event | None, watch: Watch | None) -> None:
         for delivery in deliveries:
@@ -78,15 +77,32 @@ class Sharing:
                     if delivery.created_at == event.at:
                         _let(delivery, "created_at", event.at)
 
-    def _document(self, document: Document) -> Document:
-        if len(self._documents) < NAMES:
-            return self._documents.setdefault(document, document)
-        return self._documents.get(document, document)
-
     def _name(self, name: str) -> str:
-        if len(self._names) < NAMES:
-            return self._names.setdefault(name, name)
-        return self._names.get(name, name)
+        return _one_of(self._names, name, name)
+
+
+def _one_of(met: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
+    """The first that had this key."""
+    return met.setdefault(key, value) if len(met) < NAMES else met.get(key, value)
+
+
+def _exactly(progress: Progress | None) -> tuple[object, ...]:
+    """What tells progress apart where 1 and 1.0 are equal: they are not written alike."""
+    if progress is None:
+        return ()
+    value, total, fraction = progress.value, progress.total, progress.fraction
+    return (value, type(value), total, type(total), fraction, type(fraction), progress.text)
+
+
+def _as_before(watch: Watch, known: Watch) -> None:
+    """Let a watch have what it had before."""
+    _let(watch, "id", known.id)
+    if watch.task_id == known.task_id:
+        _let(watch, "task_id", known.task_id)
+    if watch.registered_at == known.registered_at:
+        _let(watch, "registered_at", known.registered_at)
+    if watch.deadline_at == known.deadline_at:
+        _let(watch, "deadline_at", known.deadline_at)
 
 
 def _event(event: Event, watch: Watch | None) -> None:
@@ -123,7 +139,7 @@ def _values_of(data: TaskData, watch: Watch) -> None:
         _let(data, "params", watch.params)
     if data.metadata == watch.metadata:
         _let(data, "metadata", watch.metadata)
-    if data.progress == watch.progress:
+    if _exactly(data.progress) == _exactly(watch.progress):
         _let(data, "progress", watch.progress)
     if data.details == watch.details:
         _let(data, "details", watch.details)
