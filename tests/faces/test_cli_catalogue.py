@@ -92,6 +92,11 @@ def test_an_answer_about_another_task_and_one_to_a_submission_are_tried_too(tmp_
     answer.write_text('{"id": 7, "project_id": 9}')
     said = json.loads(ringback("providers", "try", "gitlab-pipeline", answer, "--submitted").out)
     assert said == {"task_id": "7", "params": {"project_id": "9"}}
+    mistaken = ringback("providers", "try", "gitlab-pipeline", answer)
+    assert json.loads(mistaken.out)["problem"]["code"] == "unreadable"
+    assert mistaken.err == "This looks like the answer to a submission: --submitted takes the task's id out of it.\n"
+    answer.write_text('{"error": "no such pipeline"}')
+    assert not ringback("providers", "try", "gitlab-pipeline", answer).err
 
 
 def test_a_preset_beside_the_configuration_is_one_like_all_others(home):
@@ -218,7 +223,7 @@ def test_the_id_and_what_must_be_remembered_come_out_of_a_saved_answer(tmp_path,
     ("args", "saved", "sentence"),
     [
         ((), '{"code": 1102, "message": "Account balance not enough"}',
-         "no task id: the submission was refused; it says: Account balance not enough"),
+         "no task id: the submission was refused; it says: Account balance not enough (1102)"),
         ((), "<html>", "no task id: the answer is not JSON: <html>"),
         (("7",), "{}", "--from-response gives the task's id: leave TASK_ID out"),
     ],

@@ -59,7 +59,7 @@ SIZE = "expected a size such as 16MiB, at most 64MiB"
         ("interval", "5 seconds", f"{LENGTH}, got '5 seconds'"),
         ("deadline", "-5s", f"{LENGTH}, got '-5s'"),
         ("results", "9999999d", f"{LENGTH}, got '9999999d'"),
-        ("interval", 5, "expected text, got a whole number"),
+        ("interval", 5, 'expected text such as "5s", got a whole number'),
         ("rate", "20", f"{RATE}, got '20'"),
         ("rate", "20/d", f"{RATE}, got '20/d'"),
         ("rate", "0/s", f"{RATE}, got '0/s'"),

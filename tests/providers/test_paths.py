@@ -157,6 +157,24 @@ def test_a_not_before_a_name_or_in_front_of_parentheses_is_taken(text):
     assert Path(text).find({}) in (True, None, False)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("items[0].phase == 61", "; a number stands in back-ticks: `61`"),
+        ("a && done >=-1.5", "; a number stands in back-ticks: `-1.5`"),
+        ("the master has expired", """; a text of your own stands in single quotes of its own: "'...'\""""),
+        ("a..b", ""),
+        ("job.", ""),
+    ],
+)
+def test_what_was_meant_by_no_expression_is_said_where_it_shows(text, hint):
+    with pytest.raises(ValueError, match="expected a JMESPath expression") as refused:
+        Path(text)
+    said = str(refused.value)
+    assert said.endswith(hint or ")")
+    assert ("stands in" in said) is bool(hint)
+
+
 def test_a_field_tells_null_from_absent():
     assert Field("n").find(DOCUMENT) is None
     assert Field("x").find(DOCUMENT) is MISSING

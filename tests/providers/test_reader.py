@@ -49,7 +49,8 @@ def _json(document):
         ({"10-20": "running", "99": "succeeded"}, 10, "running"),
         ({"10-20": "running", "99": "succeeded"}, "20", "running"),
         ({"10-20": "running", "15": "failed", "99": "succeeded"}, 15, "failed"),
-        ({"-9--1": "running", "-5-5": "queued", "99": "succeeded"}, -5, "queued"),
+        ({"-9--1": "running", "0-5": "queued", "99": "succeeded"}, -5, "running"),
+        ({"-5-5": "queued", "99": "succeeded"}, -5, "queued"),
         ({"40-49": "failed", "99": "succeeded"}, "40-49", None),
     ],
 )

@@ -202,7 +202,8 @@ def test_what_is_no_host_is_told(problems_with, host):
 READ = {"state": "s", "states": {"done": "succeeded"}}
 RULE = {"when": "done", "becomes": "succeeded"}
 NO_STATE = "read.state: is missing; expected where the status word stands, or rules without one"
-NO_WORDS = "read.states: expected the words that stand at state"
+NO_WORDS = "read.states: is missing; expected the words that stand at state"
+NO_PLACE = "read.state: is missing; expected where the words of read.states stand"
 NO_SUCCESS = "read.states: expected a word that means succeeded"
 NO_WHEN = "read.problem.when: is missing; expected an expression, or ok with the codes of no problem"
 NO_CODE = "read.problem.code: is missing; expected where the code stands"
@@ -216,8 +217,8 @@ NO_CODE = "read.problem.code: is missing; expected where the code stands"
         ({"state": "s"}, [NO_WORDS, NO_SUCCESS]),
         ({"every": "s"}, [NO_STATE, NO_SUCCESS]),
         ({"every": "s", "rules": [RULE]}, [NO_STATE]),
-        ({"states": {"done": "succeeded"}}, [NO_WORDS, NO_STATE]),
-        ({"rules": [RULE], "states": {"done": "succeeded"}}, [NO_WORDS]),
+        ({"states": {"done": "succeeded"}}, [NO_PLACE]),
+        ({"rules": [RULE], "states": {"done": "succeeded"}}, [NO_PLACE]),
         ({"state": "s", "states": {"done": "running"}}, [NO_SUCCESS]),
         ({"rules": [{"when": "x", "becomes": "failed"}], "otherwise": "running"}, [NO_SUCCESS]),
         ({**READ, "problem": {}}, [NO_WHEN]),

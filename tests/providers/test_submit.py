@@ -75,13 +75,17 @@ def test_an_answer_without_an_id_is_refused_in_the_vendors_own_words(preset_with
 @pytest.mark.parametrize(
     ("id", "document", "why"),
     [
-        ("302ai-midjourney", {"code": 24, "description": "banned words", "result": "1"}, "banned words"),
-        ("302ai-midjourney-relax", {"code": 23, "description": "queue full", "result": "1"}, "queue full"),
+        ("302ai-midjourney", {"code": 24, "description": "banned words", "result": "1"}, "banned words (24)"),
+        ("302ai-midjourney-relax", {"code": 23, "description": "queue full", "result": "1"}, "queue full (23)"),
         ("midjourney-proxy", {"code": "4", "description": "no such task", "result": "1"}, "no such task"),
-        ("302ai-suno", {"code": 400, "data": "the prompt is empty", "message": "bad"}, "bad"),
-        ("302ai-chanjing", {"code": 10400, "msg": "AccessToken is invalid", "data": "x"}, "AccessToken is invalid"),
+        ("302ai-suno", {"code": 400, "data": "the prompt is empty", "message": "bad"}, "bad (400)"),
+        (
+            "302ai-chanjing",
+            {"code": 10400, "msg": "AccessToken is invalid", "data": "x"},
+            "AccessToken is invalid (10400)",
+        ),
         ("302ai-image-translate", {"msg": "no such picture", "body": 0}, "no such picture"),
-        ("302ai-topview", {"code": "4001", "message": "no credit", "result": {"taskId": "t"}}, "no credit"),
+        ("302ai-topview", {"code": "4001", "message": "no credit", "result": {"taskId": "t"}}, "no credit (4001)"),
     ],
 )
 def test_a_submission_that_was_refused_names_no_task(id, document, why):
@@ -105,6 +109,17 @@ def test_a_submission_that_was_refused_names_no_task(id, document, why):
 )
 def test_a_submission_that_was_taken_names_its_task(id, document, task_id):
     assert shipped().get(id).submitted(_answer(document)).task_id == task_id
+
+
+def test_an_envelope_that_complains_is_a_refusal_where_there_is_no_id(preset_with):
+    """But not where there is one: what complains of a poll may be in every submission."""
+    problem = {"when": "!ok", "code": "kind", "message": "text"}
+    preset = preset_with(
+        submit={**PATH, "id": "id"}, read={"state": "s", "states": {"a": "succeeded"}, "problem": problem}
+    )
+    with pytest.raises(BadInput, match=r"the submission was refused; it says: bad key \(E_KEY\)"):
+        preset.submitted(_answer({"kind": "E_KEY", "text": "bad key"}))
+    assert preset.submitted(_answer({"id": "t"})).task_id == "t"
 
 
 def test_why_there_is_no_id_is_looked_for_where_the_preset_has_its_errors():

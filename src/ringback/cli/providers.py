@@ -20,9 +20,10 @@ from ringback.cli.dialect import headers
 from ringback.cli.read import Json
 from ringback.cli.serve import ConfigFile
 from ringback.cli.show import learned, note, raw, table
-from ringback.core.errors import PresetError
+from ringback.core.errors import BadInput, PresetError
 
 if TYPE_CHECKING:
+    from ringback.core.model import Answer
     from ringback.providers.base import About
     from ringback.providers.preset import Preset
     from ringback.providers.shelf import Shelf
@@ -84,6 +85,7 @@ def try_(
     Example: `ringback providers try 302ai-browser answer.json`
     """
     from ringback.providers import explain
+    from ringback.providers.base import UNREADABLE
     from ringback.scheduler import SteadyClock
 
     preset = preset_of(shelf_of(config), id)
@@ -93,6 +95,9 @@ def try_(
         said = {"task_id": found.task_id, "params": found.params}
     else:
         said = explain.try_answer(preset, answer, task_id)
+        problem = said["problem"]
+        if isinstance(problem, dict) and problem["code"] == UNREADABLE and _is_a_submissions(preset, answer):
+            note("This looks like the answer to a submission: --submitted takes the task's id out of it.")
     print(json.dumps(said, ensure_ascii=False, indent=2))
 
 
@@ -131,6 +136,14 @@ def preset_of(shelf: Shelf, named: str) -> Preset:
     from ringback.providers.preset import Preset
 
     return Preset(spec.load(Path(named))) if named.endswith(".toml") else shelf.get(named)
+
+
+def _is_a_submissions(preset: Preset, answer: Answer) -> bool:
+    try:
+        preset.submitted(answer)
+    except BadInput:
+        return False
+    return True
 
 
 def _has(about: About, words: str) -> bool:

@@ -26,6 +26,7 @@ _UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 class Length:
     """A length of time: `5s`, `24h`."""
 
+    EXAMPLE = "5s"
     __slots__ = ("span",)
 
     def __init__(self, text: str) -> None:
@@ -39,6 +40,7 @@ class Length:
 class PerSecond:
     """A rate: `20/s`, `300/m`."""
 
+    EXAMPLE = "20/s"
     __slots__ = ("per_second",)
 
     def __init__(self, text: str) -> None:
@@ -52,6 +54,7 @@ class PerSecond:
 class Size:
     """A size: `16MiB`."""
 
+    EXAMPLE = "16MiB"
     __slots__ = ("bytes", "text")
 
     def __init__(self, text: str) -> None:

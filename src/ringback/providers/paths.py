@@ -35,6 +35,8 @@ LOOKS_INTO = frozenset({"subexpression", "index_expression", "flatten", "filter_
 MISSING: Any = object()
 """What a field finds where nothing is; null is something."""
 
+_BARE_NUMBER = re.compile(r"[=<>]\s*(-?[0-9]+(?:\.[0-9]+)?)")
+_WORDS = re.compile(r"[\w,.:;!?'-]+(?: [\w,.:;!?'-]+)+")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*|\[-?[0-9]{1,9}\])*")
 _LETTERS = frozenset(string.ascii_letters + "_")
 _STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|-?[0-9]+")
@@ -179,7 +181,7 @@ def _searching(text: str) -> Finder:
     except JMESPathError as exc:
         place = getattr(exc, "lex_position", None)
         at = f" (something is wrong at character {place + 1})" if isinstance(place, int) else ""
-        raise ValueError(f"expected a JMESPath expression, got {text!r}{at}") from exc
+        raise ValueError(f"expected a JMESPath expression, got {text!r}{at}{_hint(text)}") from exc
     if nesting > NESTING_LIMIT:
         raise ValueError(f"expected an expression of at most {NESTING_LIMIT} levels, got {nesting}")
     if growth > GROWTH_LIMIT:
@@ -192,6 +194,13 @@ def _searching(text: str) -> Finder:
             return None
 
     return find
+
+
+def _hint(text: str) -> str:
+    """What is mostly meant by an expression that is none."""
+    if (number := _BARE_NUMBER.search(text)) is not None:
+        return f"; a number stands in back-ticks: `{number[1]}`"
+    return "; a text of your own stands in single quotes of its own: \"'...'\"" if _WORDS.fullmatch(text) else ""
 
 
 def _checked(node: Any) -> int:

@@ -26,7 +26,7 @@ from ringback.providers import documents, status
 from ringback.providers.base import PROVIDER_ERROR, UNREADABLE, WRONG_TASK
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import MISSING, Path
-from ringback.providers.reading import RANGE, Reading, Rule, Steps
+from ringback.providers.reading import RANGE, Envelope, Reading, Rule, Steps
 from ringback.providers.status import STATES
 from ringback.retry_after import retry_after
 
@@ -216,20 +216,13 @@ class Reader:
         return named in (None, "") or task_id is None or documents.text(named) == task_id
 
     def _complaint(self, document: Any) -> str | None:
-        """The message of the vendor's envelope, with its code."""
-        code, message = self._code(document), self._message(document)
-        if code is not None and self._reading.problem is not None and code in self._reading.problem.ok:
-            code = None  # what says that nothing is wrong is no complaint
-        said = f"{message} ({code})" if message and code else message or code or ""
-        return documents.line(said, TROUBLE_LIMIT) or None
+        return complaint(self._reading.problem, document)
 
     def _code(self, document: Any) -> str | None:
-        envelope = self._reading.problem
-        return _words(envelope.code, document) if envelope is not None else None
+        return _code(self._reading.problem, document)
 
     def _message(self, document: Any) -> str | None:
-        envelope = self._reading.problem
-        return _words((envelope.message if envelope is not None else None) or USUAL_MESSAGES, document)
+        return _message(self._reading.problem, document)
 
     # ------------------------------------------------------------------ what that comes to
 
@@ -306,6 +299,23 @@ class Reader:
         if said is not None or self._results_live is None or finished is None:
             return said
         return finished + self._results_live if finished.year < LAST_YEAR else None
+
+
+def complaint(envelope: Envelope | None, document: Any) -> str | None:
+    """The message of the vendor's envelope, with its code, on one line."""
+    code, message = _code(envelope, document), _message(envelope, document)
+    if code is not None and envelope is not None and code in envelope.ok:
+        code = None  # what says that nothing is wrong is no complaint
+    said = f"{message} ({code})" if message and code else message or code or ""
+    return documents.line(said, TROUBLE_LIMIT) or None
+
+
+def _code(envelope: Envelope | None, document: Any) -> str | None:
+    return _words(envelope.code, document) if envelope is not None else None
+
+
+def _message(envelope: Envelope | None, document: Any) -> str | None:
+    return _words((envelope.message if envelope is not None else None) or USUAL_MESSAGES, document)
 
 
 def waiting(seen: Observation, answer: Answer) -> Observation:

@@ -15,7 +15,7 @@ from ringback.providers import documents, tables
 from ringback.providers.paths import Field, Path
 from ringback.providers.status import STATES, Meaning, StatusRange, TaskState, Verdict
 
-RANGE = re.compile(r"(-?[0-9]{1,9})-([0-9]{1,9})")
+RANGE = re.compile(r"(-?[0-9]{1,9})-(-?[0-9]{1,9})")
 """A word that stands for every whole number between two."""
 
 
@@ -128,9 +128,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     def contradictions(self) -> list[str]:
         """What its keys cannot be together."""
         found = []
-        if (self.state is not None) != bool(self.states):
-            found.append("read.states: expected the words that stand at state")
-        if self.state is None and (self.every is not None or not (self.rules or self.http)):
+        if self.state is not None and not self.states:
+            found.append("read.states: is missing; expected the words that stand at state")
+        if self.state is None and self.states:
+            found.append("read.state: is missing; expected where the words of read.states stand")
+        elif self.state is None and (self.every is not None or not (self.rules or self.http)):
             found.append("read.state: is missing; expected where the status word stands, or rules without one")
         ranges = [given for word in self.states if (given := RANGE.fullmatch(word))]
         if backward := [given[0] for given in ranges if int(given[1]) > int(given[2])]:

@@ -20,7 +20,7 @@ from ringback.providers import documents, tables
 from ringback.providers.asking import Request
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import Path
-from ringback.providers.reader import USUAL_MESSAGES
+from ringback.providers.reader import USUAL_MESSAGES, complaint
 from ringback.providers.reading import Envelope
 from ringback.providers.template import HeaderName
 
@@ -108,19 +108,12 @@ def read(submit: Submit, problem: Envelope | None, answer: Answer) -> Submitted:
         if submit.id.at is not None:
             raise BadInput(f"no task id: {exc}", code="no_task_id") from exc
     refused = submit.refused_when is not None and submit.refused_when.holds(document)
-    if refused or (problem is not None and problem.wrong(document)):
-        raise BadInput(f"no task id: the submission was refused{_why(problem, document)}", code="no_task_id")
     task_id = submit.id.find(answer, document)
-    if not task_id:
-        raise BadInput(
-            f"no task id: the answer has none at {submit.id.text}{_why(problem, document)}", code="no_task_id"
-        )
+    if not task_id or refused or (problem is not None and problem.wrong(document)):
+        complains = refused or (problem is not None and problem.complains(document))
+        what = "the submission was refused" if complains else f"the answer has none at {submit.id.text}"
+        said = complaint(problem, document) or documents.message(USUAL_MESSAGES.find(document))
+        why = f"; it says: {documents.line(said, 200)}" if said else ""
+        raise BadInput(f"no task id: {what}{why}", code="no_task_id")
     found = {name: where.find(answer, document) for name, where in submit.remember.items()}
     return Submitted(task_id, {name: value for name, value in found.items() if value})
-
-
-def _why(problem: Envelope | None, document: Any) -> str:
-    """What the vendor says of it, after a semicolon."""
-    places = [USUAL_MESSAGES] if problem is None or problem.message is None else [problem.message, USUAL_MESSAGES]
-    said = next((words for place in places if (words := documents.message(place.find(document)))), "")
-    return f"; it says: {documents.line(said, 200)}" if said else ""

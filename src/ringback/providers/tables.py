@@ -5,7 +5,7 @@ Secret: how a preset's keys are checked, and how a problem with one is worded. P
 A struct's annotations are the language: `str`, `bool`, `int`, a `Literal` of words, a nested struct (a table),
 `dict[K, X]`, `tuple[X, ...]`, any of them `| None`, a class that is built from text and raises ValueError("expected
 ..."), or `Annotated[X, reader]`, whose reader checks the value itself. A class with `first_of` takes a list of texts,
-too.
+too, and one with `EXAMPLE` shows it to whoever gives no text.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ def _describe(kind: Any) -> str:
         return str(typing.get_args(kind)[2])
     if typing.get_origin(kind) is typing.Annotated or (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return "a table"
-    return _NAMES.get(typing.get_origin(kind) or kind, "text")
+    example = getattr(kind, "EXAMPLE", "")
+    return f'text such as "{example}"' if example else _NAMES.get(typing.get_origin(kind) or kind, "text")
 
 
 def _expected(where: str, what: str, got: object) -> str:

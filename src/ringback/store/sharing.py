@@ -86,10 +86,8 @@ def _one_of(met: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
     return met.setdefault(key, value) if len(met) < NAMES else met.get(key, value)
 
 
-def _exactly(progress: Progress | None) -> tuple[object, ...]:
+def _exactly(progress: Progress) -> tuple[object, ...]:
     """What tells progress apart where 1 and 1.0 are equal: they are not written alike."""
-    if progress is None:
-        return ()
     value, total, fraction = progress.value, progress.total, progress.fraction
     return (value, type(value), total, type(total), fraction, type(fraction), progress.text)
 
@@ -139,11 +137,11 @@ def _values_of(data: TaskData, watch: Watch) -> None:
         _let(data, "params", watch.params)
     if data.metadata == watch.metadata:
         _let(data, "metadata", watch.metadata)
-    if _exactly(data.progress) == _exactly(watch.progress):
+    if data.progress is not None and watch.progress is not None and _exactly(data.progress) == _exactly(watch.progress):
         _let(data, "progress", watch.progress)
-    if data.details == watch.details:
+    if data.details is not None and data.details == watch.details:
         _let(data, "details", watch.details)
-    if data.result == watch.result:
+    if data.result is not None and data.result == watch.result:
         _let(data, "result", watch.result)
     if data.registered_at == watch.registered_at:
         _let(data, "registered_at", watch.registered_at)
