@@ -26,7 +26,6 @@ from ringback.core.model import NOTHING, Answer, Observation, Trouble, Watch
 from ringback.credentials import Credentials, origin_of
 from ringback.outbound import Outbound, OutboundError, Prepared, Via
 from ringback.providers.base import NO_RESULT, REJECTED, About, Ask, Catalogue, Provider
-from ringback.recent import Known, MadeOf, Recent
 
 TIMEOUT_S = 30.0
 """Of one request, whatever the provider does; the lease of its watch outlasts two of them."""
@@ -67,7 +66,7 @@ class Asker:
         self._accounts = accounts
         self._outbound = outbound
         self._clock = clock
-        self._recent = Recent()
+        self._recent = recent.Recent()
         self._left_out: set[str] = set()
 
     def together(self, watches: Sequence[Watch]) -> list[list[Watch]]:
@@ -127,14 +126,14 @@ class Asker:
         known = self._known((*key, watch.task_id), watch.task_id, watch.account, way)
         return await self._carried(known, watch.account, way)
 
-    def _known(self, key: Hashable, task_id: str, account: str, way: _Way) -> Known:
+    def _known(self, key: Hashable, task_id: str, account: str, way: _Way) -> recent.Known:
         """The request about a task, made once: it is the same every time but for its signature."""
-        made_of = MadeOf(way.provider, way.terms, self.credentials)
+        made_of = recent.MadeOf(way.provider, way.terms, self.credentials)
         known = self._recent.request(key, made_of)
         if known is not None:
             return known
         ask = way.provider.ask(task_id, way.params, way.terms.base_url or "")
-        known = Known(*self._allowed(ask, account, way), made_of, recent.fits_any(ask))
+        known = recent.Known(*self._allowed(ask, account, way), made_of, recent.fits_any(ask))
         return self._recent.begin(key, known)
 
     async def _ask_many(self, watches: Sequence[Watch]) -> dict[str, Told]:
@@ -191,9 +190,9 @@ class Asker:
 
     async def _answer(self, ask: Ask, account: str, way: _Way) -> Answer:
         """Sign and send a request that is sent once."""
-        return await self._carried(Known(*self._allowed(ask, account, way)), account, way)
+        return await self._carried(recent.Known(*self._allowed(ask, account, way)), account, way)
 
-    async def _carried(self, known: Known, account: str, way: _Way, task_id: str | None = None) -> Answer:
+    async def _carried(self, known: recent.Known, account: str, way: _Way, task_id: str | None = None) -> Answer:
         """Sign and send one request; about this task, when it is one about any.
 
         Raises OutboundError, and BadInput when it cannot be signed.
@@ -207,7 +206,7 @@ class Asker:
         answer = await self._outbound.carry(prepared, timeout_s=TIMEOUT_S, body_limit=about.body_limit)
         return replace(answer, at=self._clock.now())
 
-    def _prepared(self, known: Known, account: str, way: _Way, now: datetime) -> Prepared:
+    def _prepared(self, known: recent.Known, account: str, way: _Way, now: datetime) -> Prepared:
         """The request as it goes out now: signed anew where the credential or the time has changed something."""
         try:
             given = self.credentials.reveal(account) if way.provider.about.credentials else NOTHING
