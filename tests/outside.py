@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import msgspec
 
 from ringback.carrier import spelled
@@ -19,7 +21,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     via: Via
 
 
-class Outside:
+class Outside(ABC):
     """An Outbound whose other side is `send`."""
 
     def __init__(self) -> None:
@@ -41,5 +43,6 @@ class Outside:
             )
         )
 
+    @abstractmethod
     async def send(self, sent: Outgoing) -> Answer:
-        raise NotImplementedError
+        """What the other side answers to a request that went out."""

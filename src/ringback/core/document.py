@@ -24,9 +24,7 @@ class Document(msgspec.Struct, frozen=True, gc=False, eq=False, omit_defaults=Tr
     json: msgspec.Raw = NOT_HERE
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Document) and self.digest == other.digest and self.size == other.size
+        return self is other or (isinstance(other, Document) and (self.digest, self.size) == (other.digest, other.size))
 
     def __ne__(self, other: object) -> bool:  # msgspec's own compares identity when eq is off
         return not self == other

@@ -11,7 +11,6 @@ Secret: how the parts of an answer become an Observation. Pure; it never raises 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -26,8 +25,9 @@ from ringback.providers import documents, status
 from ringback.providers.base import PROVIDER_ERROR, UNREADABLE, WRONG_TASK
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import MISSING, Path
-from ringback.providers.reading import RANGE, Envelope, Reading, Rule, Steps
+from ringback.providers.reading import Envelope, Reading, Rule, Steps
 from ringback.providers.status import STATES
+from ringback.providers.words import Words
 from ringback.retry_after import retry_after
 
 WORD_LIMIT = 100
@@ -58,31 +58,7 @@ UNSUCCESSFUL = frozenset({WatchState.FAILED, WatchState.CANCELLED})
 BODY = "body"
 """What an HTTP status means whose body is to be read."""
 
-_WHOLE = re.compile(r"-?[0-9]{1,9}")
 _NUMBER = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%?\s*")
-
-
-class Words:
-    """The vendor's words and the states they mean. A key such as `40-49` is every whole number from 40 to 49."""
-
-    __slots__ = ("_fold", "_ranges", "_states")
-
-    def __init__(self, states: Mapping[str, str], *, ignore_case: bool) -> None:
-        ranges = {word: found for word in states if (found := RANGE.fullmatch(word))}
-        self._fold = ignore_case
-        self._ranges = [(int(found[1]), int(found[2]), STATES[states[word]]) for word, found in ranges.items()]
-        self._states = {
-            word.casefold() if ignore_case else word: STATES[state]
-            for word, state in states.items()
-            if word not in ranges
-        }
-
-    def state(self, word: str) -> WatchState | None:
-        """What a word means; None for one that is not listed."""
-        found = self._states.get(word.casefold() if self._fold else word)
-        if found is None and self._ranges and _WHOLE.fullmatch(word):
-            return next((state for first, last, state in self._ranges if first <= int(word) <= last), None)
-        return found
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -188,26 +164,13 @@ class Reader:
         if reading.state is None:
             return _Said(None, None)
         if reading.every is not None:
-            return self._together(reading.every.find(document), reading.state)
+            parts = reading.every.find(document)
+            if not isinstance(parts, list) or not parts:
+                return _Said(None, None)
+            return _Said(*self._words.together([documents.text(reading.state.find(part)) or "" for part in parts]))
         word = documents.text(reading.state.find(document))
         known = self._words.state(word) if word is not None else None
         return _Said(word if word or known is not None else None, known)
-
-    def _together(self, parts: Any, place: Path) -> _Said:
-        """One state for all parts: one that failed fails the whole, which succeeds when every part has.
-
-        A part that has no word yet keeps the whole from being over.
-        """
-        words = [documents.text(place.find(part)) or "" for part in parts] if isinstance(parts, list) else []
-        states = [self._words.state(word) for word in words]
-        if not words:
-            return _Said(None, None)
-        if WatchState.FAILED in states:
-            return _Said(words[states.index(WatchState.FAILED)], WatchState.FAILED)
-        if None in states:
-            return _Said(words[states.index(None)], None)
-        state = _combined([state for state in states if state is not None])
-        return _Said(words[states.index(state)] if state in states else state.value, state)
 
     def _is_about(self, document: Any, task_id: str | None) -> bool:
         """An answer that names no task is taken as it is: many name none."""
@@ -330,13 +293,6 @@ def waiting(seen: Observation, answer: Answer) -> Observation:
 
 def _holds(rule: Rule, said: _Said, document: Any) -> bool:
     return (rule.of is None or said.state is STATES[rule.of]) and rule.when.holds(document)
-
-
-def _combined(states: list[WatchState]) -> WatchState:
-    """Of parts none of which failed."""
-    if all(state is states[0] for state in states):
-        return states[0]
-    return WatchState.CANCELLED if all(state.final for state in states) else WatchState.RUNNING
 
 
 def _progress(steps: Steps, document: Any) -> Progress | None:
