@@ -245,7 +245,7 @@ class Reader:
             _reason(rule.message if rule is not None else None, document)
             or _reason(reasons.message, document)
             or said.message
-            or _usual_reason(document)
+            or _usual(USUAL_REASONS, document)
         )
         message = message or f"the provider says '{said.word or code}' and gives no reason"
         return Error(documents.shortened(code, WORD_LIMIT), documents.shortened(message, MESSAGE_LIMIT))
@@ -278,7 +278,10 @@ def _code(envelope: Envelope | None, document: Any) -> str | None:
 
 
 def _message(envelope: Envelope | None, document: Any) -> str | None:
-    return _words((envelope.message if envelope is not None else None) or USUAL_MESSAGES, document)
+    """Where the preset says, else at the usual places: a gateway passes on what its vendors say, as they say it."""
+    if envelope is None or envelope.message is None:
+        return _words(USUAL_MESSAGES, document)
+    return _words(envelope.message, document) or _usual(USUAL_MESSAGES, document)
 
 
 def waiting(seen: Observation, answer: Answer) -> Observation:
@@ -302,11 +305,11 @@ def _progress(steps: Steps, document: Any) -> Progress | None:
     words = documents.shortened(text, PROGRESS_TEXT_LIMIT) if isinstance(text, str) and text else None
     if value is None and fraction is None and words is None:
         return None
-    return _usual(value, total, fraction, words)
+    return _progress_of(value, total, fraction, words)
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _usual(value: float | None, total: float | None, fraction: float | None, text: str | None) -> Progress:
+def _progress_of(value: float | None, total: float | None, fraction: float | None, text: str | None) -> Progress:
     """What many tasks have at a time is the same in memory."""
     return Progress(value, total, fraction, text)
 
@@ -349,9 +352,9 @@ def _reason(path: Path | None, document: Any) -> str | None:
     return None
 
 
-def _usual_reason(document: Any) -> str | None:
+def _usual(path: Path, document: Any) -> str | None:
     """Where the preset names no place: a text, because an object of which we know nothing may say nothing."""
-    found = USUAL_REASONS.find(document)
+    found = path.find(document)
     return found if isinstance(found, str) and found.strip() and found.casefold() not in NO_REASONS else None
 
 
