@@ -117,12 +117,16 @@ class Accounts:
         ]
         return min(times, default=None)
 
-    def began(self, name: str, *, at_once: int) -> None:
-        """A request of the account is under way, of a provider that can be asked about so many tasks at once."""
+    def began(self, name: str, *, at_once: int, asks: bool = True) -> None:
+        """A poll of the account is under way, of a provider that can be asked about so many tasks at once.
+
+        One that does not ask takes nothing of the rate.
+        """
         account = self._of(name)
         account.in_flight += 1
         account.at_once = max(account.at_once, at_once)
-        account.bucket = account.bucket.taken(1)
+        if asks:
+            account.bucket = account.bucket.taken(1)
 
     def ended(self, name: str) -> None:
         """A poll of the account came to its end."""

@@ -41,18 +41,21 @@ NO_TERMS = AccountTerms()
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What came of asking: what it says, and the answer as it came, if there was one."""
+    """What came of asking: what it says, and the answer as it came, if there was one; read by a catalogue's preset."""
 
     seen: Observation
     answer: Answer | None = None
+    catalogue: Catalogue | None = None
 
 
 class _Way(msgspec.Struct, frozen=True):
-    """Whom to ask, and with what."""
+    """Whom to ask, and with what: all of one configuration, even when another one comes meanwhile."""
 
+    catalogue: Catalogue
     provider: Provider
     terms: AccountTerms
     params: Mapping[str, str]
+    credentials: Credentials
 
 
 class Asker:
@@ -61,13 +64,24 @@ class Asker:
     def __init__(
         self, accounts: Accounts, catalogue: Catalogue, credentials: Credentials, *, outbound: Outbound, clock: Clock
     ) -> None:
-        self.catalogue = catalogue
+        self._catalogue = catalogue
         self.credentials = credentials
         self._accounts = accounts
         self._outbound = outbound
         self._clock = clock
         self._recent = recent.Recent()
         self._left_out: set[str] = set()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The presets."""
+        return self._catalogue
+
+    @catalogue.setter
+    def catalogue(self, catalogue: Catalogue) -> None:
+        """They may read the same answers as something else."""
+        self._catalogue = catalogue
+        self._recent.forget_answers()
 
     def together(self, watches: Sequence[Watch]) -> list[list[Watch]]:
         """The watches that one request asks about, each in one group: most are alone in theirs."""
@@ -95,40 +109,42 @@ class Asker:
             self._left_out.discard(watches[0].id)
             return [await self._ask(watches[0])]
         told = await self._ask_many(watches)
-        self._left_out.update(watch.id for watch in watches if watch.task_id not in told)
-        return [told.get(watch.task_id) for watch in watches]
+        self._left_out.update(watch.id for watch in watches if watch.id not in told)
+        return [told.get(watch.id) for watch in watches]
 
     async def _ask(self, watch: Watch) -> Told:
         """About one task."""
-        answer = None
+        answer, catalogue = None, self._catalogue
         try:
             way = self._way(watch)
             answer = await self._asked(watch, way)
             seen = await self._read(watch, way, answer)
         except RingbackError as error:
             seen = Observation(trouble=_trouble(error))
-        return self._told(seen, answer, watch.account)
+        return self._told(seen, answer, watch.account, catalogue)
 
     def remember(self, watch: Watch, told: Told) -> None:
         """The watch has become what was told: the same answer again need not be read."""
+        read = told.seen is not SAME and told.seen.trouble is None and told.catalogue is self._catalogue
         if watch.state.final:
             self._recent.forget(watch)
-        elif told.seen is not SAME and told.seen.trouble is None and told.answer is not None:
+        elif read and told.answer is not None:
             self._recent.read(watch, told.seen, told.answer)
 
     async def _asked(self, watch: Watch, way: _Way) -> Answer:
         """Ask with a request that is there already, for all watches that are asked about alike or for this one."""
         key = recent.alike(watch)
         if way.provider.timeless and not watch.dialect and recent.is_plain(watch.task_id):
-            known = self._known(key, recent.ANY, watch.account, way)
-            if known.is_about_any:
-                return await self._carried(known, watch.account, way, watch.task_id)
+            with contextlib.suppress(BadInput):  # what is wrong with the request is said of the task's own
+                known = self._known(key, recent.ANY, watch.account, way)
+                if known.is_about_any:
+                    return await self._carried(known, watch.account, way, watch.task_id)
         known = self._known((*key, watch.task_id), watch.task_id, watch.account, way)
         return await self._carried(known, watch.account, way)
 
     def _known(self, key: Hashable, task_id: str, account: str, way: _Way) -> recent.Known:
         """The request about a task, made once: it is the same every time but for its signature."""
-        made_of = recent.MadeOf(way.provider, way.terms, self.credentials)
+        made_of = recent.MadeOf(way.provider, way.terms, way.credentials)
         known = self._recent.request(key, made_of)
         if known is not None:
             return known
@@ -137,8 +153,9 @@ class Asker:
         return self._recent.begin(key, known)
 
     async def _ask_many(self, watches: Sequence[Watch]) -> dict[str, Told]:
-        """About several, by the id of their task, with one request; those that its answer leaves out are left out."""
-        first, told = watches[0], dict[str, Told]()
+        """About several with one request, by the id of the watch; those that its answer leaves out are left out."""
+        first, told, catalogue = watches[0], dict[str, Told](), self._catalogue
+        every = [watch.id for watch in watches]
         ids = list(dict.fromkeys(watch.task_id for watch in watches))
         try:
             way = self._way(first)
@@ -151,15 +168,15 @@ class Asker:
             if refused is not None and refused.trouble is not None and refused.trouble.code in OF_ONE:
                 return told
             if refused is not None:
-                return dict.fromkeys(ids, self._told(refused, answer, first.account))
+                return dict.fromkeys(every, self._told(refused, answer, first.account))
             parts = way.provider.split(answer, ids)
             for watch in watches:
                 if watch.task_id in parts:
                     seen = await self._read(watch, way, parts[watch.task_id])
-                    told[watch.task_id] = self._told(seen, parts[watch.task_id], watch.account)
+                    told[watch.id] = self._told(seen, parts[watch.task_id], watch.account, catalogue)
         except RingbackError as error:
             trouble = Observation(trouble=_trouble(error))
-            return {**dict.fromkeys(ids, self._told(trouble, None, first.account)), **told}
+            return {**dict.fromkeys(every, self._told(trouble, None, first.account)), **told}
         return told
 
     def about(self, provider: str) -> About | None:
@@ -174,10 +191,10 @@ class Asker:
         about = self.about(provider)
         return (about.batch if about is not None else None) or 1
 
-    def _told(self, seen: Observation, answer: Answer | None, account: str) -> Told:
+    def _told(self, seen: Observation, answer: Answer | None, account: str, catalogue: Catalogue | None = None) -> Told:
         if seen.trouble is not None and seen.trouble.code == UNAUTHORIZED:
             self.credentials.doubt(account, self._clock.now())
-        return Told(self._discreet(seen, account), answer)
+        return Told(self._discreet(seen, account), answer, catalogue)
 
     def _way(self, watch: Watch) -> _Way:
         provider = self.catalogue.of(watch)
@@ -186,7 +203,7 @@ class Asker:
             raise BadInput(
                 f"account '{watch.account}' is not configured any more: its watches wait for it", code=NO_ACCOUNT
             )
-        return _Way(provider, terms or NO_TERMS, {**watch.params, **watch.secrets})
+        return _Way(self.catalogue, provider, terms or NO_TERMS, {**watch.params, **watch.secrets}, self.credentials)
 
     async def _answer(self, ask: Ask, account: str, way: _Way) -> Answer:
         """Sign and send a request that is sent once."""
@@ -199,7 +216,7 @@ class Asker:
         """
         about, now = way.provider.about, self._clock.now()
         if about.credentials:
-            await self.credentials.freshen(account, now)
+            await way.credentials.freshen(account, now)
         prepared = self._prepared(known, account, way, now)
         if task_id is not None:
             prepared = recent.about(prepared, task_id)
@@ -209,7 +226,7 @@ class Asker:
     def _prepared(self, known: recent.Known, account: str, way: _Way, now: datetime) -> Prepared:
         """The request as it goes out now: signed anew where the credential or the time has changed something."""
         try:
-            given = self.credentials.reveal(account) if way.provider.about.credentials else NOTHING
+            given = way.credentials.reveal(account) if way.provider.about.credentials else NOTHING
             if known.prepared is not None and way.provider.timeless and given == known.given:
                 return known.prepared
             signed = way.provider.sign(known.unsigned, given, now)
@@ -226,7 +243,7 @@ class Asker:
         """
         about, terms = way.provider.about, way.terms
         trusted = terms.base_url or about.trusted
-        may_go = self.credentials.may_go(account, ask.url, trusted, about.hosts)
+        may_go = way.credentials.may_go(account, ask.url, trusted, about.hosts)
         if about.credentials and not may_go:
             raise BadInput(f"the key of account '{account}' may not go to this host", code=BLOCKED_HOST)
         if may_go:
@@ -251,8 +268,10 @@ class Asker:
             whole = Observation(trouble=_trouble(error))
         except BadInput as error:
             whole = Observation(trouble=Trouble(NO_RESULT, error.message))
-        tried = 1 + (watch.problem.count if watch.problem is not None else 0)
-        return seen if whole.trouble is not None and tried >= RESULT_TRIES else whole
+        if whole.trouble is None:
+            return whole
+        before = watch.problem.count if watch.problem is not None and watch.problem.code == whole.trouble.code else 0
+        return seen if 1 + before >= RESULT_TRIES else whole
 
     def _discreet(self, seen: Observation, account: str) -> Observation:
         """Some vendors repeat the key that they refuse: it must not reach a log or a list."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -105,7 +107,11 @@ async def _output(argv: Sequence[str]) -> str:
     """What the program prints. Raises BadInput with why it printed nothing of use."""
     try:
         program = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
     except OSError as exc:
         raise BadInput(f"cannot be run ({exc.strerror})") from exc
@@ -117,7 +123,7 @@ async def _output(argv: Sequence[str]) -> str:
     finally:
         if program.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                program.kill()
+                os.killpg(program.pid, signal.SIGKILL)  # and whatever it has begun
             await program.wait()
     if program.returncode:
         words = " ".join(complained.decode("utf-8", "replace").split())[-SAID_AT_MOST:]

@@ -124,7 +124,7 @@ class Poller:
             await self._store.reschedule([Reschedule(watch) for watch in group])  # due, when the rate lets them
             return False
         if group:
-            self._accounts.began(account, at_once=self._asker.at_once(group[0].provider))
+            self._accounts.began(account, at_once=self._asker.at_once(group[0].provider), asks=resting is None)
             for watch in group:
                 self._telemetry.poll_began(now - (watch.next_poll_at or now))
             ids = [watch.id for watch in group]
@@ -174,7 +174,7 @@ class Poller:
                 return await self._once_more(watch)
             if asked:
                 await self._note_health(watch, told.seen, now)
-            return await self._keep(watch, told, now)
+            return await self._keep(watch, told)
         except StoreFull:
             self._full_until = self._clock.now() + FULL_AGAIN
             await self._store.reschedule([Reschedule(replace(watch, next_poll_at=self._full_until))])
@@ -192,11 +192,12 @@ class Poller:
         elif await self._accounts.answered(watch.account, routes, now):
             await self._hasten(watch.account)
 
-    async def _keep(self, watch: Watch, told: Told, now: datetime) -> str:
+    async def _keep(self, watch: Watch, told: Told) -> str:
         """Commit what changed, or only note when to ask again. Whoever committed first is joined, not overwritten."""
         seen = told.seen
         current: Watch | None = watch
         while current is not None and not current.state.final:
+            now = self._clock.now()  # the clock may have been stepped, and the watch with it
             rules = await self._rules_for(current, now)
             after, change = advance(current, seen, rules, now, jitter=self._clock.jitter())
             if await self._stored(after, change, told.answer if change or seen.trouble is not None else None):

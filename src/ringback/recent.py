@@ -153,6 +153,10 @@ class Recent:
         else:
             self._answers.forget(watch.id)
 
+    def forget_answers(self) -> None:
+        """They may be read as something else from now on."""
+        self._answers = _Lately(ANSWERS)
+
     def forget(self, watch: Watch) -> None:
         """It is over."""
         self._requests.forget((*alike(watch), watch.task_id))

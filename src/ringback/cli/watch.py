@@ -36,11 +36,10 @@ Deadline = Annotated[str | None, Parameter(help="give up after, e.g. 2h")]
 
 def watch(
     provider: Provider,
-    task_ids: Annotated[
-        list[str] | None, Parameter(name="TASK_ID", help="the provider's name of the task; `-` reads ids, one a line")
-    ] = None,
     /,
-    *,
+    *task_ids: Annotated[
+        str, Parameter(name="TASK_ID", help="the provider's name of the task; `-` reads ids, one a line")
+    ],
     from_response: Annotated[
         str | None,
         Parameter(help="a saved answer to the submission (`curl -i` keeps its headers): takes the id; `-` is stdin"),
@@ -81,15 +80,17 @@ def watch(
         **registered(provider, ask_url, dialect, flag="--ask-url"),
     }
     if from_response is not None:
-        task_ids, wishes["params"] = _submitted(provider, from_response, wishes["params"], task_ids, config)
+        ids, wishes["params"] = _submitted(provider, from_response, wishes["params"], task_ids, config)
     elif not task_ids and ask_url is not None:
-        task_ids = [ask_url]
-    if not task_ids:
+        ids = [ask_url]
+    else:
+        ids = list(task_ids)
+    if not ids:
         raise BadInput(f"{provider} needs a TASK_ID: the id that it answered with, or `-` to read ids from stdin")
     wishes = {name: wish for name, wish in wishes.items() if wish is not None}
     asked = refused = 0
-    for ids in _ids(task_ids):
-        for batch in _batches(ids, len(json.dumps(wishes))):
+    for some in _ids(ids):
+        for batch in _batches(some, len(json.dumps(wishes))):
             asked += len(batch)
             refused += _register(batch, wishes, daemon)
     if not asked:
@@ -127,7 +128,7 @@ def pairs(given: Iterable[str] | None, flag: str) -> dict[str, str] | None:
 
 
 def _submitted(
-    provider: str, file: str, params: dict[str, str] | None, ids: list[str] | None, config: Path | None
+    provider: str, file: str, params: dict[str, str] | None, ids: Sequence[str], config: Path | None
 ) -> tuple[list[str], dict[str, str]]:
     """The id, and the params with what must be remembered, of a saved answer to a submission."""
     from ringback.cli.providers import shelf_of

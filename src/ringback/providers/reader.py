@@ -42,6 +42,9 @@ LAST_YEAR = 9000
 LARGEST_NUMBER = 2**53
 """Progress beyond it is no progress, and no receiver could read it exactly."""
 
+PATIENCE = timedelta(hours=24)
+"""Who asks for a longer wait is asked again then: some write a date where seconds belong."""
+
 USUAL_MESSAGES = Path(
     "error.message || message || error || detail || errors[0].message || errors[0] || msg || description"
 )
@@ -289,6 +292,7 @@ def waiting(seen: Observation, answer: Answer) -> Observation:
     wait = retry_after(answer.headers, answer.at) if answer.at is not None and answer.headers else None
     if wait is None:
         return seen
+    wait = min(wait, PATIENCE)
     if seen.trouble is not None:
         return replace(seen, trouble=replace(seen.trouble, retry_after=wait))
     return replace(seen, retry_after=wait)

@@ -176,7 +176,8 @@ def refuse_unknown(change: Change, table: Table) -> None:
     values = [value for value in (change.watch, *change.events) if value is not None]
     for value in values:
         watch = value.id if isinstance(value, Watch) else value.watch_id
-        missing = kept_apart(watch, [value]) - needed(table, watch)
+        named = kept_apart(watch, [value])
+        missing = named and named - needed(table, watch)
         if missing:
             raise StoreError(f"{min(missing)} is named but was never given: commit the whole document", watch=watch)
 

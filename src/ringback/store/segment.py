@@ -205,16 +205,20 @@ class Reading:
 
     def _lines(self) -> Iterator[memoryview]:
         """Every line after the header, the last one perhaps without its end; views, because copies cost a second."""
-        rest = b""
+        begun: list[bytes] = []
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.good)
             while chunk := file.read(CHUNK):
-                data = rest + chunk
+                if b"\n" not in chunk:
+                    begun.append(chunk)
+                    continue
+                data = b"".join((*begun, chunk))
                 view, start = memoryview(data), 0
                 while (end := data.find(b"\n", start)) >= 0:
                     yield view[start : end + 1]
                     start = end + 1
-                rest = data[start:]
+                begun = [data[start:]]
+        rest = b"".join(begun)
         if rest:
             yield memoryview(rest)
 

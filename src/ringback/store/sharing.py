@@ -5,6 +5,7 @@ Secret: which fields of which values are equal, mostly. What is not equal stays 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from msgspec.structs import force_setattr
@@ -37,16 +38,16 @@ class Sharing:
             self._watch(entry.watch, None)
             for _, event in entry.events:
                 _event(event, entry.watch)
-                self._deliveries(entry.deliveries, event, entry.watch)
+            self._deliveries(entry.deliveries, [event for _, event in entry.events], entry.watch)
             tried = [delivery.id for delivery in entry.deliveries if delivery.id in entry.attempts]
             _let(entry, "attempts", {id: entry.attempts[id] for id in tried})
         elif isinstance(entry, Change):
             self._watch(entry.watch, known)
             for event in entry.events:
                 _event(event, entry.watch)
-                self._deliveries(entry.deliveries, event, entry.watch)
+            self._deliveries(entry.deliveries, entry.events, entry.watch)
         elif isinstance(entry, Settlement):
-            self._deliveries((entry.delivery,), None, known)
+            self._deliveries((entry.delivery,), (), known)
 
     def _watch(self, watch: Watch | None, known: Watch | None) -> None:
         if watch is None:
@@ -63,19 +64,20 @@ class Sharing:
         if known is not None:
             _as_before(watch, known)
 
-    def _deliveries(self, deliveries: tuple[Delivery, ...], event: Event | None, watch: Watch | None) -> None:
+    def _deliveries(self, deliveries: Sequence[Delivery], events: Sequence[Event], watch: Watch | None) -> None:
+        by_id = {event.id: event for event in events}
         for delivery in deliveries:
-            if event is None or delivery.event_id == event.id:
-                group = self._name(delivery.group)
-                _let(delivery, "group", group)
-                if delivery.destination == group:
-                    _let(delivery, "destination", group)
-                if watch is not None and delivery.watch_id == watch.id:
-                    _let(delivery, "watch_id", watch.id)
-                if event is not None:
-                    _let(delivery, "event_id", event.id)
-                    if delivery.created_at == event.at:
-                        _let(delivery, "created_at", event.at)
+            group = self._name(delivery.group)
+            _let(delivery, "group", group)
+            if delivery.destination == group:
+                _let(delivery, "destination", group)
+            if watch is not None and delivery.watch_id == watch.id:
+                _let(delivery, "watch_id", watch.id)
+            event = by_id.get(delivery.event_id)
+            if event is not None:
+                _let(delivery, "event_id", event.id)
+                if delivery.created_at == event.at:
+                    _let(delivery, "created_at", event.at)
 
     def _name(self, name: str) -> str:
         return _one_of(self._names, name, name)
