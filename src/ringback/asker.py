@@ -51,7 +51,6 @@ class Told(msgspec.Struct, frozen=True):
 class _Way(msgspec.Struct, frozen=True):
     """Whom to ask, and with what: all of one configuration, even when another one comes meanwhile."""
 
-    catalogue: Catalogue
     provider: Provider
     terms: AccountTerms
     params: Mapping[str, str]
@@ -135,10 +134,12 @@ class Asker:
         """Ask with a request that is there already, for all watches that are asked about alike or for this one."""
         key = recent.alike(watch)
         if way.provider.timeless and not watch.dialect and recent.is_plain(watch.task_id):
-            with contextlib.suppress(BadInput):  # what is wrong with the request is said of the task's own
+            try:
                 known = self._known(key, recent.ANY, watch.account, way)
-                if known.is_about_any:
-                    return await self._carried(known, watch.account, way, watch.task_id)
+            except BadInput:
+                known = None  # no request can be made about ANY: what is wrong is said of the task's own
+            if known is not None and known.is_about_any:
+                return await self._carried(known, watch.account, way, watch.task_id)
         known = self._known((*key, watch.task_id), watch.task_id, watch.account, way)
         return await self._carried(known, watch.account, way)
 
@@ -203,7 +204,7 @@ class Asker:
             raise BadInput(
                 f"account '{watch.account}' is not configured any more: its watches wait for it", code=NO_ACCOUNT
             )
-        return _Way(self.catalogue, provider, terms or NO_TERMS, {**watch.params, **watch.secrets}, self.credentials)
+        return _Way(provider, terms or NO_TERMS, {**watch.params, **watch.secrets}, self.credentials)
 
     async def _answer(self, ask: Ask, account: str, way: _Way) -> Answer:
         """Sign and send a request that is sent once."""
@@ -270,8 +271,8 @@ class Asker:
             whole = Observation(trouble=Trouble(NO_RESULT, error.message))
         if whole.trouble is None:
             return whole
-        before = watch.problem.count if watch.problem is not None and watch.problem.code == whole.trouble.code else 0
-        return seen if 1 + before >= RESULT_TRIES else whole
+        tried = watch.problem.count if watch.problem is not None and watch.problem.code == whole.trouble.code else 0
+        return seen if tried + 1 >= RESULT_TRIES else whole
 
     def _discreet(self, seen: Observation, account: str) -> Observation:
         """Some vendors repeat the key that they refuse: it must not reach a log or a list."""

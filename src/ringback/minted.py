@@ -30,6 +30,7 @@ AGAIN = timedelta(seconds=30)
 """A program that failed, or whose token was refused, is not run more often."""
 
 RUNS_AT_MOST_S = 30.0
+ENDS_WITHIN_S = 1.0
 SAID_AT_MOST = 200
 TOKENS = ("access_token", "accessToken", "token", "id_token")
 LIVES = ("expires_in", "expiresIn")
@@ -116,21 +117,47 @@ async def _output(argv: Sequence[str]) -> str:
     except OSError as exc:
         raise BadInput(f"cannot be run ({exc.strerror})") from exc
     try:
-        async with asyncio.timeout(RUNS_AT_MOST_S):
-            said, complained = await program.communicate()
-    except TimeoutError as exc:
-        raise BadInput(f"did not end within {RUNS_AT_MOST_S:g} s") from exc
-    finally:
-        if program.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(program.pid, signal.SIGKILL)  # and whatever it has begun
-            await program.wait()
+        said, complained = await _said_by(program)
+    except BaseException:
+        await _end(program)
+        raise
     if program.returncode:
         words = " ".join(complained.decode("utf-8", "replace").split())[-SAID_AT_MOST:]
         raise BadInput(f"exited with {program.returncode}{f' ({words})' if words else ''}")
-    if len(said) > LARGEST:
-        raise BadInput(f"printed over {LARGEST} bytes")
     return said.decode("utf-8", "replace").strip()
+
+
+async def _said_by(program: asyncio.subprocess.Process) -> list[bytes]:
+    """What it wrote to its two outputs until it ended. Raises BadInput when it takes too long or writes too much."""
+    reading = [asyncio.create_task(_whole(stream)) for stream in (program.stdout, program.stderr) if stream is not None]
+    try:
+        async with asyncio.timeout(RUNS_AT_MOST_S):
+            said = await asyncio.gather(*reading)
+            await program.wait()
+    except TimeoutError as exc:
+        raise BadInput(f"did not end within {RUNS_AT_MOST_S:g} s") from exc
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.wait(reading)
+    return said
+
+
+async def _whole(stream: asyncio.StreamReader) -> bytes:
+    try:
+        await stream.readexactly(LARGEST + 1)
+    except asyncio.IncompleteReadError as end:
+        return end.partial
+    raise BadInput(f"printed over {LARGEST} bytes")
+
+
+async def _end(program: asyncio.subprocess.Process) -> None:
+    """Kill it and all that it has begun, which may hold on to its outputs."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            await program.communicate()
 
 
 def _read(output: str, now: datetime) -> tuple[str, datetime]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from datetime import timedelta
 
@@ -87,6 +88,30 @@ async def test_a_program_that_does_not_end_is_ended(program, monkeypatch):
     minted = program("time.sleep(600)")
     await minted.freshen(NOW)
     with pytest.raises(BadInput, match=r"did not end within 0\.2 s"):
+        minted.reveal()
+
+
+async def test_what_a_program_has_begun_is_ended_with_it(program, tmp_path, monkeypatch):
+    """A shell that waits for another program does not keep the account waiting, nor leave that program behind."""
+    monkeypatch.setattr("ringback.minted.RUNS_AT_MOST_S", 2.0)
+    fifo = tmp_path / "held"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    inner = f"import time; held = open({str(fifo)!r}, 'w'); held.write('.'); held.flush(); time.sleep(600)"
+    minted = program(f"import subprocess; subprocess.run([sys.executable, '-c', {inner!r}])")
+    await minted.freshen(NOW)
+    with pytest.raises(BadInput, match=r"did not end within 2 s"):
+        minted.reveal()
+    assert os.read(reading, 9) == b"."
+    assert os.read(reading, 9) == b""  # nobody has it open any more
+    os.close(reading)
+
+
+async def test_a_program_that_does_not_stop_printing_is_stopped(program):
+    minted = program("while True: print('x' * 1000)")
+    async with asyncio.timeout(20):
+        await minted.freshen(NOW)
+    with pytest.raises(BadInput, match="printed over 65536 bytes"):
         minted.reveal()
 
 

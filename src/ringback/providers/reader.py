@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from ringback.core.document import Document
 from ringback.core.lifecycle import NOT_FOUND
 from ringback.core.model import Answer, Error, Observation, Progress, Trouble, WatchState
+from ringback.core.retry import RETRY_AFTER_AT_MOST
 from ringback.providers import documents, status
 from ringback.providers.base import PROVIDER_ERROR, UNREADABLE, WRONG_TASK
 from ringback.providers.documents import Unreadable
@@ -41,9 +42,6 @@ LAST_YEAR = 9000
 
 LARGEST_NUMBER = 2**53
 """Progress beyond it is no progress, and no receiver could read it exactly."""
-
-PATIENCE = timedelta(hours=24)
-"""Who asks for a longer wait is asked again then: some write a date where seconds belong."""
 
 USUAL_MESSAGES = Path(
     "error.message || message || error || detail || errors[0].message || errors[0] || msg || description"
@@ -292,7 +290,7 @@ def waiting(seen: Observation, answer: Answer) -> Observation:
     wait = retry_after(answer.headers, answer.at) if answer.at is not None and answer.headers else None
     if wait is None:
         return seen
-    wait = min(wait, PATIENCE)
+    wait = min(wait, RETRY_AFTER_AT_MOST)  # some write a date where seconds belong
     if seen.trouble is not None:
         return replace(seen, trouble=replace(seen.trouble, retry_after=wait))
     return replace(seen, retry_after=wait)

@@ -16,16 +16,13 @@ import msgspec
 
 from ringback.core.errors import BadInput
 from ringback.core.model import Answer
-from ringback.providers import documents, tables
+from ringback.providers import documents, status, tables
 from ringback.providers.asking import Request
 from ringback.providers.documents import Unreadable
 from ringback.providers.paths import Path
 from ringback.providers.reader import USUAL_MESSAGES, complaint
 from ringback.providers.reading import Envelope
 from ringback.providers.template import HeaderName
-
-BAD_REQUEST = 400
-"""From this HTTP status on nothing was begun."""
 
 TEXT_AT_MOST = 4096
 """Characters that an expression of a preset looks at."""
@@ -110,7 +107,8 @@ def read(submit: Submit, problem: Envelope | None, answer: Answer) -> Submitted:
     except Unreadable as exc:
         if submit.id.at is not None:
             raise BadInput(f"no task id: {exc}", code="no_task_id") from exc
-    refused = answer.status >= BAD_REQUEST or (submit.refused_when is not None and submit.refused_when.holds(document))
+    refused = submit.refused_when is not None and submit.refused_when.holds(document)
+    refused = refused or status.trouble_code(answer.status) is not None
     task_id = submit.id.find(answer, document)
     if not task_id or refused or (problem is not None and problem.wrong(document)):
         complains = refused or (problem is not None and problem.complains(document))
