@@ -55,16 +55,20 @@ class _Account:
 class Accounts:
     """Every account that has watches or is configured."""
 
-    def __init__(self, store: Store, telemetry: Telemetry, *, in_flight_at_most: int) -> None:
+    def __init__(self, store: Store, telemetry: Telemetry) -> None:
         self._store = store
         self._telemetry = telemetry
-        self._most = in_flight_at_most
+        self._most = 1
         self._terms: Mapping[str, AccountTerms] = {}
         self._accounts: dict[str, _Account] = {}
         self._sequences: dict[str, int] = {}
 
-    def agree(self, terms: Mapping[str, AccountTerms]) -> None:
-        """Work by these terms from now on; rates that changed start anew."""
+    def agree(self, terms: Mapping[str, AccountTerms], *, concurrency: int) -> None:
+        """Work by these terms from now on; rates that changed start anew.
+
+        Of the polls at once, `concurrency`, one account may have a quarter, so that a slow one holds up no other.
+        """
+        self._most = max(concurrency // 4, 1)
         for name, account in self._accounts.items():
             rate = terms[name].per_second if name in terms else None
             if account.bucket.per_second != rate:

@@ -177,7 +177,7 @@ class App:
     def _build(self, agreed: Plan) -> None:
         """Every part, with what it works by. Nothing here does I/O."""
         self.beat = Beat(self.clock, self.telemetry, self._on_step)
-        self.accounts = Accounts(self.store, self.telemetry, in_flight_at_most=max(agreed.polling.concurrency // 4, 1))
+        self.accounts = Accounts(self.store, self.telemetry)
         self.intake = Intake(self.store, self.clock.now, terms=agreed.intake, wake=partial(self.beat.wake, "poll"))
         self.asker = Asker(
             self.accounts, agreed.catalogue, agreed.credentials, outbound=self.outbound, clock=self.clock
@@ -238,7 +238,7 @@ class App:
         self.settings = agreed.settings
         self._instance_secret, self._tokens = secret, tokens
         self.outbound.egress, self._callback_via = egress_of(agreed.settings), callback_via(agreed.settings)
-        self.accounts.agree(agreed.accounts)
+        self.accounts.agree(agreed.accounts, concurrency=agreed.polling.concurrency)
         self.intake.terms = agreed.intake
         self.poller.terms = agreed.polling
         self.asker.catalogue, self.asker.credentials = agreed.catalogue, agreed.credentials

@@ -3,8 +3,8 @@
     Request -> an idle connection of its origin, else a new one -> exchange -> idle again, when it is fit for that
 
 Secret: which connections are kept, and for how long. How one is made is dialing.py's, what is said on one is
-connection.py's. Nothing is sent twice: a request on a connection that just broke fails, and whoever asked may ask
-again.
+connection.py's. A request is sent once, but for one that may go out `again`: when it met the end of a kept connection,
+which many servers close after as many seconds as lie between two polls, it is sent on a new one.
 """
 
 from __future__ import annotations
@@ -45,15 +45,21 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 class Transport(Protocol):
     """The seam: whatever carries requests."""
 
-    async def exchange(self, request: Request, limit: int, until: float, *, truncate: bool = False) -> Reply:
+    async def exchange(
+        self, request: Request, limit: int, until: float, *, truncate: bool = False, again: bool = False
+    ) -> Reply:
         """Send a request and read its answer, at most `limit` bytes of body, until a time by the loop's clock.
 
-        With `truncate` a longer body is cut instead. It is not decoded. Raises httpx.TransportError, TooMuch,
-        TimeoutError.
+        With `truncate` a longer body is cut instead. It is not decoded. `again`: it only asks, so that it may go out
+        once more when a connection that was kept ended without a word (RFC 9110, 9.2.2). Raises httpx.TransportError,
+        TooMuch, TimeoutError.
         """
 
     async def aclose(self) -> None:
         """Close every connection; what is under way breaks off."""
+
+    def renew(self) -> None:
+        """Use no connection again that is there now: who may be called has changed."""
 
 
 class Carrier:
@@ -69,7 +75,9 @@ class Carrier:
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def exchange(self, request: Request, limit: int, until: float, *, truncate: bool = False) -> Reply:
+    async def exchange(
+        self, request: Request, limit: int, until: float, *, truncate: bool = False, again: bool = False
+    ) -> Reply:
         """One request, one answer; or httpx's exceptions, TooMuch, TimeoutError, and what a guarded look-up raises."""
         if self._closed:
             raise httpx.CloseError("the transport is closed")
@@ -77,20 +85,36 @@ class Carrier:
             async with asyncio.timeout_at(until):
                 await self._room.wait(self)
         try:
-            connection = self._take(request.origin)
-            if connection is None:
-                async with asyncio.timeout_at(until):
-                    connection = await self._dialer.dial(request.origin)
-            self._begin(connection, until)
-            try:
-                return await connection.exchange(
-                    self._spelled(request), limit, truncate=truncate, no_body=request.method == "HEAD"
-                )
-            finally:
-                del self._busy[connection]
-                self._keep(request.origin, connection)
+            kept = self._take(request.origin)
+            if kept is not None:
+                try:
+                    return await self._exchange(kept, request, limit, until, truncate=truncate)
+                except httpx.TransportError:
+                    if not again or not kept.unheard:
+                        raise
+            async with asyncio.timeout_at(until):
+                connection = await self._dialer.dial(request.origin)
+            return await self._exchange(connection, request, limit, until, truncate=truncate)
         finally:
             self._room.leave(self)
+
+    async def _exchange(
+        self, connection: Connection, request: Request, limit: int, until: float, *, truncate: bool
+    ) -> Reply:
+        self._begin(connection, until)
+        try:
+            return await connection.exchange(
+                self._spelled(request), limit, truncate=truncate, no_body=request.method == "HEAD"
+            )
+        finally:
+            del self._busy[connection]
+            self._keep(request.origin, connection)
+
+    def renew(self) -> None:
+        """Use no connection again that is there now; what is under way goes on."""
+        for connection in self._busy:
+            connection.fit = False
+        self._close_the_idle()
 
     async def aclose(self) -> None:
         """Close every connection; what is under way breaks off."""
@@ -98,10 +122,9 @@ class Carrier:
         for timer in (self._sweep, self._look):
             if timer is not None:
                 timer.cancel()
-        for connection in (*self._busy, *(one for kept in self._idle.values() for one, _ in kept)):
+        for connection in tuple(self._busy):
             connection.close()
-        self._idle.clear()
-        self._idle_count = 0
+        self._close_the_idle()
 
     def _spelled(self, request: Request) -> bytes:
         """The bytes: to a proxy that carries plain requests, with the whole URL and who we are."""
@@ -149,6 +172,12 @@ class Carrier:
         self._idle_count += 1
         if self._sweep is None:
             self._sweep = loop.call_later(IDLE_S, self._close_the_old)
+
+    def _close_the_idle(self) -> None:
+        for connection in [one for kept in self._idle.values() for one, _ in kept]:
+            connection.close()
+        self._idle.clear()
+        self._idle_count = 0
 
     def _close_the_old(self) -> None:
         loop = asyncio.get_running_loop()

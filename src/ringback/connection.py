@@ -51,6 +51,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._look = select.poll()
         self.fit = True
+        self.unheard = False
+        """It ended while an answer was waited for, before anything of that came."""
         self._waiter: asyncio.Future[Reply] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._reset()
@@ -129,6 +131,7 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         if self._waiter is None:
             return
+        self.unheard = self._head is None and not self._rest
         if exc is not None:
             self._fail(httpx.ReadError("the connection broke"), exc)
         elif self._head is not None and self._length is None and self._chunks is None:

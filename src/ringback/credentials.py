@@ -54,9 +54,9 @@ class Secret:
         return self._path or None
 
     def stamp(self) -> object:
-        """Compares unequal once the file has changed; None for a plain value and while there is no such file."""
+        """Compares unequal once there is another value, or the file has changed; None while there is no such file."""
         if not self._path:
-            return None
+            return self
         try:
             return _stamp_of(Path(self._path).stat())
         except OSError:
@@ -160,7 +160,7 @@ class Credentials:
         return self._revealed[account]  # the same one while nothing has changed: many keep it
 
     def stamp(self, account: str) -> object:
-        """Compares unequal once a secret file of the account has changed."""
+        """Compares unequal once the account has another key, or a file of one has changed."""
         keys = self._accounts.get(account)
         return None if keys is None else tuple(secret.stamp() for secret in keys.secrets.values())
 

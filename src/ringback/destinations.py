@@ -34,7 +34,7 @@ CALLBACK_CONCURRENCY = 8
 """Attempts at once to one origin of callbacks."""
 
 GROUPS_KEPT = 10_000
-"""Origins of callbacks that are remembered; those that are well are forgotten first."""
+"""Origins of callbacks that are remembered; beyond so many, first those that are well are forgotten."""
 
 SUBJECT = "destination:"
 
@@ -145,7 +145,7 @@ class Destinations:
 
     def limits(self, now: datetime) -> dict[str, int]:
         """How many deliveries of each group may be claimed."""
-        self._forget_the_well()
+        self._forget_some()
         return {name: 0 if self.is_paused(name) else group.room(now) for name, group in self._groups.items()}
 
     def opens_at(self, now: datetime) -> datetime | None:
@@ -300,8 +300,11 @@ class Destinations:
             known = self._groups[name] = _Group(self.channels.get(name))
         return known
 
-    def _forget_the_well(self) -> None:
-        if len(self._groups) > GROUPS_KEPT:
-            self._groups = {
-                name: group for name, group in self._groups.items() if name in self.channels or not group.well
-            }
+    def _forget_some(self) -> None:
+        """A tenth more than has to be, the longest known first; one that was held is just tried again."""
+        over = len(self._groups) - GROUPS_KEPT
+        if over > 0:
+            idle = [name for name, group in self._groups.items() if name not in self.channels and not group.busy]
+            idle.sort(key=lambda name: not self._groups[name].well)
+            for name in idle[: over + GROUPS_KEPT // 10]:
+                del self._groups[name]

@@ -121,7 +121,8 @@ class OutboundError(RingbackError):
 class Outbound:
     """Sends requests. One transport a way, each with its own connections.
 
-    `egress` judges the guarded ones. It may be exchanged: the new one judges every request and connection from then on.
+    `egress` judges the guarded ones. It may be exchanged: the new one judges every request and connection from then on,
+    and what the old one let be connected is not used again.
     """
 
     def __init__(
@@ -131,10 +132,22 @@ class Outbound:
         egress: Egress | None = None,
         per_origin: int = PER_ORIGIN,
     ) -> None:
-        self.egress = egress or Egress()
+        self._egress = egress or Egress()
         self._carrier = carrier
         self._transports: dict[Via, Transport] = {}
         self._slots = Slots(per_origin)
+
+    @property
+    def egress(self) -> Egress:
+        """Where guarded requests may go."""
+        return self._egress
+
+    @egress.setter
+    def egress(self, egress: Egress) -> None:
+        self._egress = egress
+        for via, transport in self._transports.items():
+            if via.guarded:
+                transport.renew()
 
     async def send(
         self,
@@ -145,7 +158,10 @@ class Outbound:
         body_limit: int = BODY_LIMIT,
         truncate: bool = False,
     ) -> Answer:
-        """Prepare a request and carry it, for one that is sent once."""
+        """Prepare a request and send it, once; with `truncate`, at most `body_limit` bytes of its answer are read.
+
+        Raises OutboundError. `timeout_s` bounds everything together.
+        """
         prepared = self.prepare(ask, via=via)
         return await self._carry(prepared, timeout_s, body_limit, truncate=truncate)
 
@@ -155,18 +171,19 @@ class Outbound:
             self._judge(ask.url)
         return Prepared(_request(ask), via, ask.url)
 
-    async def carry(
-        self, prepared: Prepared, *, timeout_s: float = 30.0, body_limit: int = BODY_LIMIT, truncate: bool = False
-    ) -> Answer:
-        """Send a prepared request and read its whole answer; with `truncate`, at most `body_limit` bytes of it.
+    async def carry(self, prepared: Prepared, *, timeout_s: float = 30.0, body_limit: int = BODY_LIMIT) -> Answer:
+        """Send a prepared question and read its whole answer. Raises OutboundError.
 
-        Raises OutboundError. `timeout_s` bounds everything together: waiting for a slot, connecting, sending, reading.
+        `timeout_s` bounds everything together: waiting for a slot, connecting, sending, reading. It only asks: when a
+        connection that was kept ended without a word, it goes out once more.
         """
         if prepared.via.guarded:
             self._judge(prepared.url)
-        return await self._carry(prepared, timeout_s, body_limit, truncate=truncate)
+        return await self._carry(prepared, timeout_s, body_limit, again=True)
 
-    async def _carry(self, prepared: Prepared, timeout_s: float, body_limit: int, *, truncate: bool) -> Answer:
+    async def _carry(
+        self, prepared: Prepared, timeout_s: float, body_limit: int, *, truncate: bool = False, again: bool = False
+    ) -> Answer:
         request, via = prepared.request, prepared.via
         transport = self._transports.get(via) or self._open(via, request.origin)
         until = asyncio.get_running_loop().time() + timeout_s
@@ -175,7 +192,7 @@ class Outbound:
                 async with asyncio.timeout_at(until):
                     await self._slots.wait(request.origin)
             try:
-                reply = await transport.exchange(request, body_limit, until, truncate=truncate)
+                reply = await transport.exchange(request, body_limit, until, truncate=truncate, again=again)
             finally:
                 self._slots.leave(request.origin)
             return _answer(reply, body_limit, truncate=truncate)

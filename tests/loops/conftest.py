@@ -30,6 +30,9 @@ from ringback.sinks.base import Message, Sent
 from ringback.store.memory import MemoryStore
 from ringback.telemetry import Telemetry
 
+CONCURRENCY = 256
+"""Polls at once."""
+
 
 class TurnedClock:
     """Time stands until it is turned; chance is always the middle."""
@@ -139,8 +142,8 @@ class Daemon:
     def build(self, routes: Routes = Routes(), **channels: Channel) -> None:  # noqa: B008 - a frozen value
         """Make the loops (anew: as after a restart)."""
         terms = Terms(catalogue=shipped(), accounts=dict.fromkeys(self.account_terms, self.vendor), routes=routes)
-        self.accounts = Accounts(self.store, self.telemetry, in_flight_at_most=64)
-        self.accounts.agree(self.account_terms)
+        self.accounts = Accounts(self.store, self.telemetry)
+        self.agree(self.account_terms)
         self.key = Secret("k-1")
         common = {
             "clock": self.clock,
@@ -153,13 +156,17 @@ class Daemon:
             self.store,
             self.accounts,
             Asker(self.accounts, shipped(), Credentials(keys), outbound=self.upstream, clock=self.clock),
-            terms=PollTerms(given.rules(routes=routes), 256),
+            terms=PollTerms(given.rules(routes=routes), CONCURRENCY),
             **common,
         )
         self.destinations = Destinations(self.store, self.telemetry)
         self.destinations.agree(channels, routes)
         self.dispatcher = Dispatcher(self.store, self.destinations, lambda _: self.callbacks, **common)
         self.intake = Intake(self.store, self.clock.now, terms=terms, wake=lambda: None)
+
+    def agree(self, terms: Mapping[str, AccountTerms], *, concurrency: int = CONCURRENCY) -> None:
+        """What the configuration says of the accounts from now on."""
+        self.accounts.agree(terms, concurrency=concurrency)
 
     def configure(self, outcomes: Mapping[str, Mailbox], **channel: object) -> None:
         """Webhook destinations by name, each with a mailbox."""

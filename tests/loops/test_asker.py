@@ -40,8 +40,8 @@ def ask(clock):
 
     async def about(provider, *answers, terms=None, keys=None, account=None, **fields):
         name = account or shipped().about(provider).vendor
-        accounts = Accounts(MemoryStore(), Telemetry(), in_flight_at_most=8)
-        accounts.agree({name: terms} if terms is not None else {})
+        accounts = Accounts(MemoryStore(), Telemetry())
+        accounts.agree({name: terms} if terms is not None else {}, concurrency=32)
         known = {
             name: Keys({key: Secret(value) for key, value in (keys or {}).items()}, (terms and terms.base_url) or "")
         }
@@ -169,6 +169,15 @@ async def test_without_its_result_a_task_is_not_over_until_that_was_asked_for_of
     tried = Problem(code, "", NOW, RESULT_TRIES - 1)
     seen, _ = await ask("minimax-v1", first, second, problem=tried, **how)
     assert (seen.state, seen.result.text) == (WatchState.SUCCEEDED, b'"205"')
+
+
+async def test_only_tries_that_failed_alike_are_counted(ask):
+    """Another trouble of the same watch says nothing of its result."""
+    first = {"status": "Success", "file_id": "205", "base_resp": {"status_code": 0}}
+    other = Problem("unavailable", "", NOW, 99)
+    refused = Answer(status=404, body=b"{}")
+    seen, _ = await ask("minimax-v1", first, refused, terms=AccountTerms(), keys={"api_key": "k"}, problem=other)
+    assert (seen.state, seen.trouble.code) == (None, "no_result")
 
 
 async def test_a_result_that_is_refused_is_how_some_tasks_fail(ask):

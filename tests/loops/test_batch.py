@@ -13,7 +13,7 @@ from outside import Outside
 from ringback.accounts import AccountTerms
 from ringback.core.model import Answer, WatchState
 from ringback.outbound import OutboundError
-from ringback.registration import Registration
+from ringback.registration import Caller, Registration
 
 LIMIT = 50
 """Of tripo3d-v3."""
@@ -213,6 +213,16 @@ async def test_an_accounts_rate_counts_requests(make_daemon, clock, tripo):
     assert 18 <= len(tripo.requests) <= 22
     assert sum(map(len, tripo.requests)) >= 16 * LIMIT
     assert daemon.reports == []
+
+
+async def test_two_owners_of_one_task_are_both_told(daemon, tripo):
+    """They are asked about together; each has a watch of its own."""
+    tripo.tasks["a"] = "success"
+    wanted = Registration(provider="tripo3d-v3", task_id="a")
+    watches = [(await daemon.intake.register(wanted, Caller(name, "own"))).watch for name in ("ann", "bob")]
+    await daemon.poll()
+    assert tripo.requests == [["a"]]
+    assert [await _state(daemon, watch) for watch in watches] == [WatchState.SUCCEEDED] * 2
 
 
 async def test_a_batch_at_its_deadline_is_over_though_its_account_rests(daemon, tripo, clock):

@@ -9,7 +9,8 @@ from given import HOUR, MINUTE, SECOND
 from msgspec.structs import replace
 
 from ringback.core.errors import BadInput, Conflict, UnknownName
-from ringback.core.model import DeliveryState
+from ringback.core.model import AttemptOutcome, DeliveryState
+from ringback.core.retry import Outcome
 from ringback.core.routing import Routes
 from ringback.registration import Caller
 from ringback.store.base import DeliveryQuery, EventQuery
@@ -176,6 +177,18 @@ async def test_ten_thousand_that_piled_up_drain_in_order_at_the_capped_rate(daem
         clock.turn(timedelta(milliseconds=20))
     assert tasks(box) == sorted(tasks(box))
     assert 0.9 < 50 * (clock.now() - began).total_seconds() / len(names) < 1.2
+
+
+async def test_no_more_origins_of_callbacks_are_known_than_so_many(daemon, clock, monkeypatch):
+    """Also when nothing but failures is known of them."""
+    monkeypatch.setattr("ringback.destinations.GROUPS_KEPT", 20)
+    failed = Outcome(outcome=AttemptOutcome.FAILED, status=503)
+    for number in range(50):
+        daemon.destinations.began(f"http://{number}.test")
+        await daemon.destinations.concluded(f"http://{number}.test", failed, clock.now(), 0.5)
+        daemon.destinations.ended(f"http://{number}.test")
+        assert len(daemon.destinations.limits(clock.now())) <= 20
+    assert "http://49.test" in daemon.destinations.limits(clock.now())
 
 
 async def test_a_destinations_rate_is_kept_and_holds_up_nobody_else(daemon, upstream, clock, mailbox):

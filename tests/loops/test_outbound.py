@@ -602,6 +602,68 @@ async def test_a_connection_is_used_again(outbound, serve):
     assert server.open == 0
 
 
+def ends(transport):
+    transport.close()
+
+
+def resets(transport):
+    transport.abort()
+
+
+def good_for(answers, ended):
+    """As a server that ends an idle connection at the moment when the next request is under way to it."""
+
+    async def treat(server, reader, writer):
+        for _ in range(answers):
+            await server.request(reader)
+            writer.write(OK)
+        await server.request(reader)
+        ended(writer.transport)
+
+    return treat
+
+
+@pytest.mark.parametrize("ended", [ends, resets])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_question_that_meets_the_end_of_a_kept_connection_is_asked_on_a_new_one(outbound, serve, ended, method):
+    """Many servers close after as many seconds as lie between two polls."""
+    server = await serve(good_for(1, ended))
+    question = outbound.prepare(Question(method=method, url=server.origin))
+    for _ in range(3):
+        assert (await outbound.carry(question)).body == b"ok"
+    assert server.connections == 3
+    server.treat = good_for(0, ended)
+    with pytest.raises(OutboundError, match="broke off"):
+        await outbound.carry(question)
+    assert server.connections == 4  # only once
+
+
+async def test_what_is_no_question_is_not_sent_again(outbound, serve):
+    """It may have been taken: whoever sent it decides, and says so to the receiver by its id."""
+    server = await serve(good_for(1, ends))
+    await outbound.send(Question(url=server.origin))
+    assert (await failure(outbound, server.origin)).code == "protocol"
+    assert server.connections == 1
+
+
+async def test_an_answer_that_breaks_off_is_not_asked_for_again(outbound, serve):
+    """A kept connection that ends within an answer has been heard."""
+
+    async def treat(server, reader, writer):
+        await server.request(reader)
+        writer.write(OK)
+        await server.request(reader)
+        writer.write(OK[:20])
+        await writer.drain()
+
+    server = await serve(treat)
+    question = outbound.prepare(Question(url=server.origin))
+    await outbound.carry(question)
+    with pytest.raises(OutboundError, match="broke off"):
+        await outbound.carry(question)
+    assert server.connections == 1
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
@@ -811,16 +873,19 @@ async def test_waiting_for_a_slot_counts(serve):
 
 async def test_the_transport_is_a_seam():
     """Whatever carries requests can be exchanged, one a way; its faults are read the same."""
-    opened, closed = [], []
+    opened, closed, renewed = [], [], []
 
     class Carrier:
-        async def exchange(self, request, limit, until, *, truncate=False):
+        async def exchange(self, request, limit, until, *, truncate=False, again=False):
             if request.path == b"/bad":
                 raise httpx.ReadError("foreign words")
             return Reply(200, [], b"carried")
 
         async def aclose(self):
             closed.append(self)
+
+        def renew(self):
+            renewed.append(self)
 
     def carrier(via, addresses):
         opened.append(via)
@@ -834,5 +899,8 @@ async def test_the_transport_is_a_seam():
     with pytest.raises(OutboundError, match=r"^http://a\.example broke off") as caught:
         await outbound.send(Question(url="http://a.example/bad"))
     assert caught.value.code == "protocol"
+    await outbound.send(Question(url="http://a.example"), via=Via(guarded=True))
+    outbound.egress = Egress()
+    assert len(renewed) == 1
     await outbound.aclose()
-    assert len(closed) == 2
+    assert len(closed) == 3

@@ -172,6 +172,43 @@ async def test_a_changed_key_file_is_tried_at_once(make_daemon, upstream, clock,
     assert (await daemon.store.watch(watch.id)).state is WatchState.SUCCEEDED
 
 
+async def test_another_key_in_the_configuration_is_tried_at_once(daemon, upstream, clock):
+    """As one in a changed file is; the same key again is not."""
+    upstream.always = Answer(status=401, body=b"{}")
+    await daemon.register("t")
+    for key in ("k-1", "k-1", "k-2"):
+        daemon.poller._asker.credentials = Credentials({"302ai": Keys({"api_key": Secret(key)})})
+        for _ in range(3):
+            await daemon.poll()
+            clock.turn(SECOND)
+    assert upstream.keys == ["Bearer k-1", "Bearer k-2"]
+
+
+async def test_polls_at_once_are_those_of_the_configuration_in_force(daemon, upstream, clock):
+    """An account has a quarter of them, also after a reload."""
+    upstream.always = Answer(status=200, body=b'{"status": "running"}')
+    for number in range(80):
+        await daemon.register(f"t{number}")
+    daemon.agree(daemon.account_terms, concurrency=40)
+    await daemon.poll()
+    assert len(upstream.asked) == 10
+
+
+async def test_a_poll_at_its_deadline_takes_nothing_of_a_resting_accounts_rate(make_daemon, upstream, clock):
+    """Nobody is asked: whoever is due after the rest need not wait for it."""
+    daemon = make_daemon(clock, upstream, {"302ai": AccountTerms(per_second=0.1)})
+    upstream.says("first", Answer(status=429, headers={"retry-after": "60"}))
+    upstream.says("next", "running")
+    await daemon.register("first")
+    await daemon.poll()
+    for number in range(20):
+        await daemon.register(f"t{number}", deadline="55s")
+    await daemon.register("next")
+    await daemon.until(75 * SECOND, step=SECOND, do=daemon.poll)
+    assert (await types(daemon)).count("task.expired") == 20
+    assert "next" in upstream.asked
+
+
 async def test_nothing_but_trouble_for_two_minutes_is_said_once(daemon, upstream, clock):
     """And ended by the first answer."""
     upstream.always = Answer(status=503, body=b"")
@@ -188,11 +225,11 @@ async def test_an_account_that_is_gone_leaves_its_watches_waiting(daemon, upstre
     """They show no_account, and go on when it is back."""
     upstream.says("t", "running")
     watch = await daemon.register("t")
-    daemon.accounts.agree({})
+    daemon.agree({})
     await daemon.poll()
     after = await daemon.store.watch(watch.id)
     assert (after.problem.code, after.state, upstream.asked) == ("no_account", WatchState.PENDING, [])
-    daemon.accounts.agree({"302ai": AccountTerms()})
+    daemon.agree({"302ai": AccountTerms()})
     clock.turn(MINUTE)
     await daemon.poll()
     assert (await daemon.store.watch(watch.id)).state is WatchState.RUNNING
@@ -319,6 +356,47 @@ async def test_a_watch_that_was_never_seen_vanishes_after_an_hour(daemon, upstre
     await daemon.until(HOUR + 2 * MINUTE, step=30 * SECOND, do=daemon.poll)
     assert (await daemon.store.watch(watch.id)).state is WatchState.VANISHED
     assert await types(daemon) == ["task.vanished"]
+
+
+async def test_a_step_of_the_clock_while_a_poll_is_concluded_is_taken_up(daemon, upstream, clock, monkeypatch):
+    """The watch has moved with it, so what was decided is decided anew, by the new time."""
+    upstream.says("t", "running", "finished")
+    watch = await daemon.register("t", deadline="3h")
+    await daemon.poll()
+    clock.turn(5 * SECOND)
+    commit = daemon.store.commit
+
+    async def meanwhile(change):
+        monkeypatch.setattr(daemon.store, "commit", commit)
+        clock.turn(24 * HOUR)
+        await daemon.store.shift(24 * HOUR)
+        await daemon.register("t", callback_url="http://127.0.0.1:9/x")
+        await commit(change)
+
+    monkeypatch.setattr(daemon.store, "commit", meanwhile)
+    await daemon.poll()
+    after = await daemon.store.watch(watch.id)
+    assert (after.state, after.finished_at) == (WatchState.SUCCEEDED, clock.now())
+
+
+async def test_a_reload_during_a_poll_sends_no_new_key_to_the_old_host(make_daemon, upstream, clock, monkeypatch):
+    """A poll is of one configuration from its beginning to its end."""
+    daemon = make_daemon(clock, upstream, {"minimax": AccountTerms(base_url="https://old.example")}, vendor="minimax")
+    upstream.always = Answer(status=200, body=b'{"status": "Success", "file_id": "7", "base_resp": {"status_code": 0}}')
+    await daemon.register("t", provider="minimax-v1")
+    send = upstream.send
+
+    async def meanwhile(ask):
+        daemon.agree({"minimax": AccountTerms(base_url="https://new.example")})
+        daemon.poller._asker.credentials = Credentials({"minimax": Keys({"api_key": Secret("new")})})
+        return await send(ask)
+
+    monkeypatch.setattr(upstream, "send", meanwhile)
+    await daemon.poll()
+    clock.turn(10 * SECOND)
+    await daemon.poll()
+    asked = [(url.split("/")[2], key) for url, key in zip(upstream.urls, upstream.keys, strict=True)]
+    assert set(asked) == {("old.example", "Bearer k-1"), ("new.example", "Bearer new")}
 
 
 @pytest.mark.parametrize("by", [timedelta(days=-1), timedelta(days=1)])

@@ -163,6 +163,16 @@ async def test_a_word_nobody_knows_is_read_each_time(daemon, upstream, clock, re
     assert len(reads) == 3
 
 
+async def test_the_same_bytes_are_read_again_by_other_presets(daemon, upstream, clock, reads):
+    """A preset that was corrected may read them as something else."""
+    upstream.says("t", RUNNING)
+    await daemon.register("t")
+    await _polls(daemon, clock, 2)
+    daemon.poller._asker.catalogue = shipped()
+    await _polls(daemon, clock, 2)
+    assert len(reads) == 2
+
+
 # ---------------------------------------------------------------------- requests
 
 
@@ -253,9 +263,9 @@ async def test_new_terms_make_a_new_request(daemon, upstream, clock, prepares):
     upstream.says("t", RUNNING)
     await daemon.register("t")
     await _polls(daemon, clock, 1)
-    daemon.accounts.agree({"302ai": AccountTerms(headers={"x-team": "video"})})
+    daemon.agree({"302ai": AccountTerms(headers={"x-team": "video"})})
     await _polls(daemon, clock, 1)
-    daemon.accounts.agree({"302ai": AccountTerms(base_url="https://moved.example")})
+    daemon.agree({"302ai": AccountTerms(base_url="https://moved.example")})
     await _polls(daemon, clock, 1)
     assert [(ask.url.partition("/302")[0], ask.headers.get("x-team")) for ask in prepares] == [
         ("https://api.302.ai", None),
