@@ -3,7 +3,7 @@
 #   make demo    see the whole job in one terminal
 #   make test    run the tests
 #   make check   format, lint, types, borders, Dockerfile
-#   make bench   how fast it is, against what one would write instead; QUICK=1 for two minutes instead of fifteen
+#   make bench   how fast it is, against what one would write instead; QUICK=1 for two minutes instead of twenty
 #   make reference   write the table of providers anew (after a preset changed)
 #
 # make bench-cadence prints how much sooner the learned cadence sees ends; it takes some minutes.
