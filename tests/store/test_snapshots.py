@@ -11,8 +11,10 @@ from ringback.core.advance import about_ourselves
 from ringback.core.errors import StoreBroken, StoreDamaged
 from ringback.core.model import AccountData, Answer, Change, EventType, Watch
 from ringback.core.routing import Routes
+from ringback.store import disk
 from ringback.store.base import DeliveryQuery, EventQuery, WatchQuery
 from ringback.store.snapshot import Snapshot
+from ringback.store.tail import Tail
 from tests.store import steps
 from tests.store.files import Facts, Gate, crashed, journal, lines, results, segments, snapshots
 
@@ -288,6 +290,26 @@ async def test_without_space_for_a_snapshot_the_journal_goes_on(tmp_path, monkey
         assert facts.names == ["compaction_failed", "compacted"]
     async with journal(tmp_path) as store:
         assert (await store.stats()).watches == {"queued": 10}
+
+
+def test_a_segment_that_is_left_holds_its_entries_and_nothing_else(tmp_path, monkeypatch):
+    """What a search for space has left at its end is gone first: no crash could explain it there."""
+
+    def half(descriptor, data):
+        os.write(descriptor, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    tail = Tail.begin(tmp_path, 1)
+    tail.append([b"{}"])
+    written = tail.path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "write", half)
+        with pytest.raises(OSError, match="No space"):
+            tail.reserve()
+    assert tail.path.read_bytes() != written
+    following, left = tail.switch()
+    assert (tail.path.read_bytes(), left) == (written, len(written))
+    following.close()
 
 
 async def test_a_disk_that_fails_under_a_snapshot_ends_the_store(tmp_path, monkeypatch):

@@ -83,7 +83,11 @@ class Tail:
         self.rewind()
 
     def switch(self) -> tuple[Tail, int]:
-        """The segment that follows (this one, when it has no entry yet), and what this one leaves behind in bytes."""
+        """The segment that follows (this one, when it has no entry yet), and what this one leaves behind in bytes.
+
+        Raises OSError.
+        """
+        self.rewind()
         if self.empty:
             return self, 0
         following = Tail.begin(self.directory, self.next)
