@@ -1,12 +1,13 @@
 """Pages of a table: watches, events, deliveries.
 
-Secret: what a cursor is. A watch's or delivery's is its time and id, an event's its position in the feed.
+Secret: what a cursor is. A watch's or delivery's is its time in microseconds and its id, an event's its position in the
+feed: letters, digits, dots and underscores, so that it stands in a URL and in a shell as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import dropwhile, islice
 from typing import TypeVar
@@ -18,6 +19,9 @@ from ringback.store.table import Table
 
 LIMIT = 1000
 """Rows a page at most."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 _Row = TypeVar("_Row", Watch, Delivery)
 
@@ -84,7 +88,7 @@ def _page(rows: Iterable[_Row], limit: int, time: Callable[[_Row], datetime]) ->
     found = list(islice(rows, asked + 1))
     page = found[:asked]
     more = len(found) > asked and page
-    return Page(page, f"{time(page[-1]).isoformat()}|{page[-1].id}" if more else None)
+    return Page(page, _cursor(time(page[-1]), page[-1].id) if more else None)
 
 
 def _older(rows: dict[str, _Row], cursor: str | None, time: Callable[[_Row], datetime]) -> Iterator[_Row]:
@@ -118,17 +122,21 @@ def _position(cursor: str | None) -> int:
         raise _bad(cursor) from None
 
 
+def _cursor(at: datetime, id: str) -> str:
+    return f"{(at - EPOCH) // MICROSECOND}.{id}"
+
+
 def _time_and_id(cursor: str | None) -> tuple[datetime, str] | None:
     if not cursor:
         return None
-    at, _, id = cursor.partition("|")
+    number, _, id = cursor.partition(".")
     try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
+        at = EPOCH + int(number) * MICROSECOND
+    except (ValueError, OverflowError):
         raise _bad(cursor) from None
-    if moment.tzinfo is None or not id:
+    if not id:
         raise _bad(cursor)
-    return moment, id
+    return at, id
 
 
 def _bad(cursor: str | None) -> BadInput:
