@@ -198,7 +198,7 @@ class Asker:
         return Told(self._discreet(seen, account), answer, catalogue)
 
     def _way(self, watch: Watch) -> _Way:
-        provider = self.catalogue.of(watch)
+        provider = self.catalogue.of(watch.provider, watch.dialect)
         terms = self._accounts.terms(watch.account)
         if terms is None and provider.about.needs_account:
             raise BadInput(

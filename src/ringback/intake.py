@@ -28,7 +28,6 @@ from ringback.core.model import (
 )
 from ringback.core.routing import Routes, Target
 from ringback.fields import CALLBACKS, metadata_of
-from ringback.providers import described
 from ringback.registration import ADMIN, Caller, Draft, Registration, Terms, draft
 from ringback.store.base import DeliveryQuery, Reschedule, Store
 
@@ -61,8 +60,7 @@ class Intake:
         if wanted.callback is not None:
             await self._examine("callback_url", wanted.callback.url)
         if wanted.dialect:
-            ask = described.preset(wanted.dialect).ask(wanted.task_id, {}, "")
-            await self._examine("ask.url", ask.url)
+            await self._examine("ask.url", wanted.url)
         return await self.follow(wanted)
 
     async def _examine(self, field: str, url: str) -> None:

@@ -71,10 +71,15 @@ def plan(settings: Settings, outbound: Outbound) -> Plan:
     polling = settings.polling
     routes = routes_of(settings)
     pace = Pace(Fixed(polling.interval), polling.min_interval, polling.max_interval)
+    credentials = Credentials(
+        {name: Keys(account.credentials, account.base_url or "") for name, account in settings.accounts.items()}
+    )
     terms = Terms(
         catalogue=catalogue,
         accounts={name: account.vendor or name for name, account in settings.accounts.items()},
         params={name: account.params for name, account in settings.accounts.items()},
+        base_urls={name: account.base_url for name, account in settings.accounts.items() if account.base_url},
+        credentials=credentials,
         routes=routes,
         deadline=polling.deadline,
         min_interval=polling.min_interval,
@@ -88,9 +93,7 @@ def plan(settings: Settings, outbound: Outbound) -> Plan:
         ),
         catalogue=catalogue,
         accounts=_accounts(settings, catalogue),
-        credentials=Credentials(
-            {name: Keys(account.credentials, account.base_url or "") for name, account in settings.accounts.items()}
-        ),
+        credentials=credentials,
         channels=_channels(settings, outbound, problems),
         watches=_watches(settings, terms, problems),
     )

@@ -18,6 +18,7 @@ from ringback.core import ids
 from ringback.core.errors import BadInput, Forbidden, UnknownName, nearest
 from ringback.core.model import NOTHING, Callback
 from ringback.core.routing import Routes
+from ringback.credentials import Credentials, climbs
 from ringback.egress import Egress
 from ringback.providers import described
 from ringback.providers.base import HTTP, About, Catalogue
@@ -66,12 +67,15 @@ ADMIN = Caller("")
 class Terms(msgspec.Struct, frozen=True):
     """What a registration is judged by; replaced as a whole when the configuration is.
 
-    `accounts` names each account's vendor, `params` its defaults for the presets' params.
+    `accounts` names each account's vendor, `params` its defaults for the presets' params, `base_urls` where it is asked
+    instead of at the preset's place; `credentials` know where its key may go.
     """
 
     catalogue: Catalogue
     accounts: Mapping[str, str] = {}
     params: Mapping[str, Mapping[str, str]] = {}
+    base_urls: Mapping[str, str] = {}
+    credentials: Credentials = Credentials({})
     routes: Routes = Routes()
     deadline: timedelta = timedelta(hours=24)
     min_interval: timedelta = timedelta(seconds=1)
@@ -81,7 +85,8 @@ class Terms(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True):
     """A registration that is good: everything resolved, nothing stored yet.
 
-    `given` are the params that it names itself, which correct those of a watch that there is.
+    `given` are the params that it names itself, which correct those of a watch that there is. `url` is
+    where it is asked about.
     """
 
     id: str
@@ -93,6 +98,7 @@ class Draft(msgspec.Struct, frozen=True):
     given: dict[str, str]
     secrets: dict[str, str]
     dialect: str
+    url: str
     learn_by: str | None
     callback: Callback | None
     to: tuple[str, ...] | None
@@ -126,6 +132,7 @@ def draft(asked: Registration, caller: Caller, terms: Terms) -> Draft:
         given={name: value for name, value in shown.items() if name in asked.params} or NOTHING,
         secrets={name: value for name, value in params.items() if name in about.secrets} or NOTHING,
         dialect=dialect,
+        url=_url(task_id, params, about, dialect, account=account, terms=terms),
         learn_by=about.learn_by,
         callback=fields.callback_of(asked.callback_url, asked.callback_secret, id, events, egress=terms.egress),
         to=_to(asked.to, terms.routes),
@@ -187,6 +194,21 @@ def _account(asked: Registration, about: About, caller: Caller, terms: Terms) ->
             account=name,
         )
     return name
+
+
+def _url(task_id: str, params: Mapping[str, str], about: About, dialect: str, *, account: str, terms: Terms) -> str:
+    """What will be asked, made once without its key: what can never be asked is refused here. Raises BadInput."""
+    base_url = terms.base_urls.get(account, "")
+    url = terms.catalogue.of(about.id, dialect).ask(task_id, params, base_url).url
+    if not about.credentials or terms.credentials.may_go(account, url, base_url or about.trusted, about.hosts):
+        return url
+    if climbs(url):
+        raise BadInput("task_id and params lead out of the path that is asked: check the dots in them")
+    raise BadInput(
+        f"task_id and params lead to a place that the key of account '{account}' may not go to: check them, or"
+        " name that place as the account's base_url",
+        code="blocked_host",
+    )
 
 
 def _to(names: list[str] | None, routes: Routes) -> tuple[str, ...] | None:

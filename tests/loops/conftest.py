@@ -141,21 +141,27 @@ class Daemon:
 
     def build(self, routes: Routes = Routes(), **channels: Channel) -> None:  # noqa: B008 - a frozen value
         """Make the loops (anew: as after a restart)."""
-        terms = Terms(catalogue=shipped(), accounts=dict.fromkeys(self.account_terms, self.vendor), routes=routes)
+        self.key = Secret("k-1")
+        credentials = Credentials({name: Keys({"api_key": self.key}) for name in self.account_terms})
+        terms = Terms(
+            catalogue=shipped(),
+            accounts=dict.fromkeys(self.account_terms, self.vendor),
+            base_urls={name: terms.base_url for name, terms in self.account_terms.items() if terms.base_url},
+            credentials=credentials,
+            routes=routes,
+        )
         self.accounts = Accounts(self.store, self.telemetry)
         self.agree(self.account_terms)
-        self.key = Secret("k-1")
         common = {
             "clock": self.clock,
             "telemetry": self.telemetry,
             "wake": self.wakes.append,
             "report": self.reports.append,
         }
-        keys = {name: Keys({"api_key": self.key}) for name in self.account_terms}
         self.poller = Poller(
             self.store,
             self.accounts,
-            Asker(self.accounts, shipped(), Credentials(keys), outbound=self.upstream, clock=self.clock),
+            Asker(self.accounts, shipped(), credentials, outbound=self.upstream, clock=self.clock),
             terms=PollTerms(given.rules(routes=routes), CONCURRENCY),
             **common,
         )

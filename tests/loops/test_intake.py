@@ -6,8 +6,11 @@ import asyncio
 
 import pytest
 from given import HOUR, MINUTE, SECOND
+from msgspec import structs
 
+from ringback.core.errors import BadInput
 from ringback.core.model import WatchState
+from ringback.credentials import Credentials, Keys, Secret
 from ringback.intake import Intake
 from ringback.providers.shelf import shipped
 from ringback.registration import ADMIN, Registration, Terms, draft
@@ -127,6 +130,54 @@ async def test_polling_soon_waits_for_what_the_provider_asked(daemon, upstream, 
     assert (await daemon.store.watch(watch.id)).next_poll_at >= clock.now() + HOUR * 0.9
 
 
+def asked_at(daemon, base_url, vendor):
+    """The daemon with one account, whose key goes to this place."""
+    credentials = Credentials({vendor: Keys(base_url=base_url)})
+    daemon.intake.terms = Terms(
+        catalogue=shipped(), accounts={vendor: vendor}, base_urls={vendor: base_url}, credentials=credentials
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "task_id", "params", "says"),
+    [
+        ("302ai-browser", "..", {}, "only dots"),
+        ("302ai-browser", ".", {}, "only dots"),
+        ("302ai-jimeng-seaweed", "t", {"model": "../../x"}, "check the dots"),
+    ],
+)
+async def test_what_can_never_be_asked_is_refused(daemon, provider, task_id, params, says):
+    """At once, and nothing is kept: a watch that waits for its deadline helps nobody."""
+    with pytest.raises(BadInput, match=says):
+        await daemon.register(task_id, provider=provider, params=params)
+    assert (await daemon.store.watches(WatchQuery())).items == []
+
+
+@pytest.mark.parametrize(
+    ("task_id", "says"),
+    [
+        ("5", "no whole URL"),
+        ("https://evil.example/operations/5", "the key of account 'azure' may not go to"),
+        ("http://me.cognitiveservices.azure.com/operations/5", "the key of account 'azure' may not go to"),
+    ],
+)
+async def test_an_id_that_leads_a_key_astray_is_refused(daemon, task_id, says):
+    """Where the id is the URL, it must lead to where the account's key may go."""
+    asked_at(daemon, "https://me.cognitiveservices.azure.com", "azure")
+    with pytest.raises(BadInput, match=says):
+        await daemon.register(task_id, provider="azure-operation-location")
+    good = "https://me.cognitiveservices.azure.com/operations/5"
+    assert (await daemon.register(good, provider="azure-operation-location")).task_id == good
+
+
+async def test_a_key_that_cannot_be_had_just_now_refuses_no_registration(daemon, tmp_path):
+    """Its file may come a moment later: nothing is signed yet."""
+    missing = Secret.in_file(tmp_path / "not there yet")
+    credentials = Credentials({"302ai": Keys({"api_key": missing})})
+    daemon.intake.terms = structs.replace(daemon.intake.terms, credentials=credentials)
+    assert (await daemon.register("t")).state is WatchState.PENDING
+
+
 @pytest.fixture
 async def journal(tmp_path, clock):
     store = JournalStore(tmp_path / "data")
@@ -137,7 +188,7 @@ async def journal(tmp_path, clock):
 
 async def test_many_registrations_of_one_task_at_once_become_one_watch(journal, clock):
     """Whoever meets another's commit waits for it to be durable, reads again and joins; the loop goes on meanwhile."""
-    terms = Terms(catalogue=shipped(), accounts={"302ai": "302ai"})
+    terms = Terms(catalogue=shipped(), accounts={"302ai": "302ai"}, credentials=Credentials({"302ai": Keys()}))
     intake = Intake(journal, clock.now, terms=terms, wake=lambda: None)
     asked = [Registration(provider="302ai-browser", task_id="t", metadata={f"k{number}": "v"}) for number in range(16)]
     turns = 0

@@ -236,10 +236,10 @@ async def test_an_account_that_is_gone_leaves_its_watches_waiting(daemon, upstre
     assert await types(daemon) == ["task.running"]
 
 
-async def test_the_key_does_not_go_to_another_host(make_daemon, upstream, clock):
+async def test_the_key_does_not_go_to_another_host(daemon, upstream, clock):
     """Neither the preset's base URL nor the account's: not asked at all."""
-    daemon = make_daemon(clock, upstream, {"302ai": AccountTerms(base_url="https://evil.example\\@api.302.ai")})
     watch = await daemon.register("t")
+    daemon.accounts.agree({"302ai": AccountTerms(base_url="https://evil.example\\@api.302.ai")})
     await daemon.poll()
     assert upstream.asked == []
     assert (await daemon.store.watch(watch.id)).problem.code in ("blocked_host", "bad_params")

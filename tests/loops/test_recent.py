@@ -290,7 +290,8 @@ async def test_a_signature_that_depends_on_the_time_is_made_each_time(daemon, up
     monkeypatch.setattr(Preset, "ask", counted)
     upstream.says("t", RUNNING)
     watch = await daemon.register("t")
-    monkeypatch.setattr(daemon.poller._asker.catalogue.of(watch), "timeless", False)
+    monkeypatch.setattr(daemon.poller._asker.catalogue.of(watch.provider), "timeless", False)
+    asks.clear()  # registering made one to see that it can be made
     await _polls(daemon, clock, 3)
     assert len({one.headers["x-signed-at"] for one in prepares}) == 3
     assert len(asks) == 1

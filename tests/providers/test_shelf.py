@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from given import watch
 
 from ringback.core.errors import PresetError, UnknownName
 from ringback.providers import described, spec
@@ -135,11 +134,11 @@ READ = {"state": "s", "states": {"done": "succeeded"}}
 
 def test_a_watch_has_the_dialect_of_its_preset_or_its_own():
     shelf = shipped()
-    assert shelf.of(watch(provider="302ai-browser")) is shelf.get("302ai-browser")
+    assert shelf.of("302ai-browser") is shelf.get("302ai-browser")
     kept = described.dialect({"url": "https://a.example/1"}, READ)
-    assert shelf.of(watch(provider="http", dialect=kept)).ask("t", {}, "").url == "https://a.example/1"
+    assert shelf.of("http", kept).ask("t", {}, "").url == "https://a.example/1"
     with pytest.raises(UnknownName, match="there is no provider 'gone'"):
-        shelf.of(watch(provider="gone"))
+        shelf.of("gone")
 
 
 def test_http_is_no_preset_but_told_with_all_others():
@@ -158,4 +157,4 @@ def test_a_preset_called_http_is_never_used(tmp_path):
     shelf = shipped([tmp_path])
     kept = described.dialect({"url": "https://a.example/1"}, READ)
     assert shelf.about("http") is described.ABOUT
-    assert shelf.of(watch(provider="http", dialect=kept)).about.credentials == ()
+    assert shelf.of("http", kept).about.credentials == ()

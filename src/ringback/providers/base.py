@@ -24,7 +24,7 @@ import msgspec
 
 from ringback.core.health import RATE_LIMITED, UNAUTHORIZED
 from ringback.core.lifecycle import NOT_FOUND
-from ringback.core.model import Answer, Observation, Watch
+from ringback.core.model import Answer, Observation
 
 HTTP = "http"
 """The provider that every watch describes for itself; no preset may be called so."""
@@ -158,8 +158,8 @@ class Catalogue(Protocol):
     def about(self, id: str) -> About:
         """What one provider is. Raises UnknownName with the nearest id."""
 
-    def of(self, watch: Watch) -> Provider:
-        """The provider of a watch, which may have brought its dialect along. Raises UnknownName, PresetError."""
+    def of(self, id: str, dialect: str = "") -> Provider:
+        """What asks and reads: the provider's preset, or what came along. Raises UnknownName, PresetError."""
 
     def abouts(self) -> Sequence[About]:
         """What all are, by vendor and id."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ringback.core.errors import PresetError, UnknownName, nearest
-from ringback.core.model import Watch
 from ringback.providers import described, spec
 from ringback.providers.base import HTTP, About
 from ringback.providers.preset import Preset
@@ -47,9 +46,9 @@ class Shelf:
         """What all are, by vendor and id."""
         return [*(preset.about for preset in self.presets()), described.ABOUT]
 
-    def of(self, watch: Watch) -> Preset:
-        """What asks for a watch and reads its answers: its preset, or its own description."""
-        return described.preset(watch.dialect) if watch.provider == HTTP else self.get(watch.provider)
+    def of(self, id: str, dialect: str = "") -> Preset:
+        """What asks and reads: the provider's preset, or the description that came along."""
+        return described.preset(dialect) if id == HTTP else self.get(id)
 
 
 def shipped(extra_paths: Iterable[Path] = ()) -> Shelf:

@@ -14,11 +14,12 @@ from ringback.core.document import Document
 from ringback.core.errors import UnknownName, nearest
 from ringback.core.model import Answer, Observation, WatchState
 from ringback.core.routing import Routes
+from ringback.credentials import Credentials, Keys
 from ringback.destinations import Channel, Destinations
 from ringback.dispatcher import Dispatcher
 from ringback.intake import Intake, Terms
 from ringback.outbound import Outbound
-from ringback.providers.base import About
+from ringback.providers.base import About, Ask
 from ringback.receiver import Receiver
 from ringback.sinks.webhook import WebhookSink
 from ringback.store.memory import MemoryStore
@@ -58,8 +59,18 @@ VIDEO = About(
 )
 
 
+class Asks:
+    """How both providers are asked."""
+
+    def ask(self, task_id, params, base_url):
+        return Ask(method="GET", url=f"{base_url}/tasks/{task_id}")
+
+
 class Shelf:
     """Two providers, as much of each as registering needs."""
+
+    def of(self, id, dialect=""):
+        return Asks()
 
     def about(self, id):
         found = next((about for about in self.abouts() if about.id == id), None)
@@ -72,7 +83,13 @@ class Shelf:
         return [BROWSER, VIDEO]
 
 
-TERMS = Terms(catalogue=Shelf(), accounts={"302ai": "302ai", "acme": "acme"}, routes=ROUTES)
+TERMS = Terms(
+    catalogue=Shelf(),
+    accounts={"302ai": "302ai", "acme": "acme"},
+    base_urls={"302ai": BROWSER.base_url, "acme": VIDEO.base_url},
+    credentials=Credentials({"302ai": Keys(), "acme": Keys()}),
+    routes=ROUTES,
+)
 
 
 class StillClock:
