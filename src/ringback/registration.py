@@ -167,7 +167,9 @@ def _task_id(asked: Registration, dialect: str) -> str | int:
     if asked.task_id is not None:
         return asked.task_id
     if not dialect:
-        raise BadInput("task_id: is missing; give the id that the provider answered with", code="missing_field")
+        raise BadInput(
+            "task_id: is missing; give the id that the provider answered with", code="missing_field", field="task_id"
+        )
     return described.url_of(dialect)
 
 

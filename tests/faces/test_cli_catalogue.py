@@ -283,6 +283,10 @@ async def test_wait_follows_an_api_that_is_described_on_the_command_line(vendor,
         (("http", "--url", "ftp://x", "--state", "s", "--succeeded", "d"), "ask.url: expected a URL such as"),
         (("http", "--url", "http://10.0.0.1/x", "--state", "s", "--succeeded", "d"), "egress.allow"),
         (("http", "--url", "https://x.test", "--state", "s.", "--succeeded", "d"), "read.state: expected a JMESPath"),
+        (
+            ("http", "--url", "https://x.test/{task_id}", "--state", "s", "--succeeded", "d"),
+            "task_id: is missing, and ask has {task_id} in it",
+        ),
         (("302ai-browser",), "task_id: is missing; give the id that the provider answered with"),
     ],
 )
@@ -290,6 +294,13 @@ def test_a_description_that_cannot_be_used_is_one_sentence(tmp_path, args, sente
     ended = ringback("wait", *args, cwd=tmp_path)
     assert ended.code == 2
     assert sentence in ended.sentence
+
+
+def test_a_url_that_waits_for_an_id_does_not_stand_for_the_task(tmp_path):
+    """`watch http` without one asks nobody: the URL with the id in it is the only thing that could stand for it."""
+    asked = ("--ask-url", "https://x.test/{+task_id}", "--state", "s", "--succeeded", "d")
+    ended = ringback("watch", "http", *asked, cwd=tmp_path)
+    assert (ended.code, "http needs a TASK_ID" in ended.sentence) == (2, True)
 
 
 async def test_a_daemon_follows_an_api_that_came_with_the_registration(vendor, tmp_path):

@@ -81,8 +81,8 @@ def watch(
     }
     if from_response is not None:
         ids, wishes["params"] = _submitted(provider, from_response, wishes["params"], task_ids, config)
-    elif not task_ids and ask_url is not None:
-        ids = [ask_url]
+    elif not task_ids and ask_url is not None and "task_id}" not in ask_url:
+        ids = [ask_url]  # it stands for the task
     else:
         ids = list(task_ids)
     if not ids:

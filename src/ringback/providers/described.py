@@ -75,7 +75,7 @@ def dialect(ask: Mapping[str, Any] | None, read: Mapping[str, Any] | None) -> st
     """The description as it is kept, checked. Raises BadInput with the first problem."""
     if ask is None or read is None:
         missing = "ask" if ask is None else "read"
-        raise BadInput(f"{missing}: is missing; provider http needs ask and read", code="missing_field")
+        raise BadInput(f"{missing}: is missing; provider http needs ask and read", code="missing_field", field=missing)
     try:
         text = msgspec.json.encode({"ask": ask, "read": read}, order="deterministic")
         documents.parse(text)
@@ -93,10 +93,16 @@ def dialect(ask: Mapping[str, Any] | None, read: Mapping[str, Any] | None) -> st
 
 
 def url_of(kept: str) -> str:
-    """The URL of a description, as it is written."""
-    url = preset(kept).spec.ask.url
-    assert url is not None, "it was checked"
-    return url.text
+    """The URL of a description, which can stand for the task. Raises BadInput where the task's id stands in it."""
+    asking = preset(kept).spec.ask
+    assert asking.url is not None, "it was checked"
+    if "task_id" in asking.names:
+        raise BadInput(
+            "task_id: is missing, and ask has {task_id} in it: give the id, or write it out there",
+            code="missing_field",
+            field="task_id",
+        )
+    return asking.url.text
 
 
 @lru_cache(maxsize=1024)

@@ -127,6 +127,8 @@ async def test_a_wrong_field_is_a_fact(api):
     """Programs read the field, people the sentence; a caller's own text is not repeated without end."""
     answer = await api.http.post("/v1/watches", json={"provider": "p", "task_id": 1.5})
     assert answer.json()["field"] == "task_id"
+    answer = await api.http.post("/v1/watches", json={"provider": "302ai-browser"})
+    assert answer.json()["field"] == "task_id"
     answer = await api.http.post("/v1/watches", json={"x" * 10_000: 1})
     assert len(answer.content) < 1000
 
