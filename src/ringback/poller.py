@@ -200,7 +200,8 @@ class Poller:
             now = self._clock.now()  # the clock may have been stepped, and the watch with it
             rules = await self._rules_for(current, now)
             after, change = advance(current, seen, rules, now, jitter=self._clock.jitter())
-            if await self._stored(after, change, told.answer if change or seen.trouble is not None else None):
+            shown = seen is lifecycle.SAME and current.problem is None  # since it was read first
+            if await self._stored(after, change, told.answer if change or not shown else None):
                 self._asker.remember(after, told)
                 return self._told(current, after, change)
             current = await self._store.watch(watch.id)

@@ -35,6 +35,21 @@ async def test_a_task_is_followed_to_its_end(daemon, upstream, clock):
     assert set(upstream.keys) == {"Bearer k-1"}
 
 
+async def test_the_last_answer_is_shown_whether_or_not_it_changed_something(daemon, upstream, clock):
+    """Also the one that came again after a trouble, which need not be read a second time."""
+    first, second = (Answer(status=200, body=b'{"status": "running", "n": %d}' % n) for n in (1, 2))
+    trouble = Answer(status=502, body=b"oh")
+    upstream.says("t", first, second, trouble, second)
+    watch = await daemon.register("t")
+    shown = []
+    for _ in range(4):
+        await daemon.poll()
+        shown.append((await daemon.store.answer(watch.id)).body)
+        clock.turn(MINUTE)
+    assert shown == [first.body, second.body, trouble.body, second.body]
+    assert (await daemon.store.watch(watch.id)).sequence == 1
+
+
 async def test_a_poll_is_not_made_before_it_is_due(daemon, upstream, clock):
     """The tick says when there is work next."""
     upstream.says("t", "running")

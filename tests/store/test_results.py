@@ -212,7 +212,7 @@ async def test_noted_answers_take_no_file(tmp_path):
 
 def test_noted_answers_have_a_limit():
     """In bytes: the oldest goes first, and one that is noted again counts once."""
-    noted = Noted(at_most=5000)
+    noted = Noted(at_most=10_000)
     for number in range(3):
         noted.note("again", Answer(status=200, body=b"x" * 1000))
         noted.note(f"w_{number}", Answer(status=200, body=b"x" * 1000))

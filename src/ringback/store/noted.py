@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ringback.core.model import Answer
 
-AT_MOST = 64 * 1024 * 1024
-"""Bytes of all bodies."""
+AT_MOST = 32 * 1024 * 1024
+"""Bytes of all answers: some 14,000 small ones."""
 
-_WITH_EACH = 512
+_WITH_EACH = 2048
 """Bytes that an answer takes beside its body, about."""
 
 
