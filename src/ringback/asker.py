@@ -36,6 +36,9 @@ OF_ONE = (NOT_FOUND, REJECTED)
 RESULT_TRIES = 5
 """Answers in a row without the result of a task that has succeeded; then it is told without."""
 
+KEY_AT_LEAST = 6
+"""Characters of a key that is looked for in a vendor's words."""
+
 NO_TERMS = AccountTerms()
 """Of a provider that needs no account."""
 
@@ -195,7 +198,7 @@ class Asker:
     def _told(self, seen: Observation, answer: Answer | None, account: str, catalogue: Catalogue | None = None) -> Told:
         if seen.trouble is not None and seen.trouble.code == UNAUTHORIZED:
             self.credentials.doubt(account, self._clock.now())
-        return Told(self._discreet(seen, account), answer, catalogue)
+        return Told(seen if answer is None else self._discreet(seen, account), answer, catalogue)
 
     def _way(self, watch: Watch) -> _Way:
         provider = self.catalogue.of(watch.provider, watch.dialect)
@@ -275,13 +278,13 @@ class Asker:
         return seen if tried + 1 >= RESULT_TRIES else whole
 
     def _discreet(self, seen: Observation, account: str) -> Observation:
-        """Some vendors repeat the key that they refuse: it must not reach a log or a list."""
+        """Some vendors repeat the key that they refuse: it must not reach a log or a list. A short one is any word."""
         if seen.trouble is None:
             return seen
         message = seen.trouble.message
         with contextlib.suppress(BadInput):  # no such account, or its file is gone: then there is no key to look for
             for key in self.credentials.reveal(account).values():
-                message = message.replace(key, "***") if key else message
+                message = message.replace(key, "***") if len(key) >= KEY_AT_LEAST else message
         return replace(seen, trouble=replace(seen.trouble, message=message))
 
 

@@ -195,8 +195,8 @@ CURL = "HTTP/2 200 \r\ncontent-type: application/json\r\n\r\n"
         ),
         (
             "azure-operation-location",
-            CURL.replace("\r\n\r\n", "\r\nOperation-Location: https://mine.example/operations/7\r\n\r\n"),
-            ("https://mine.example/operations/7", {}),
+            CURL.replace("\r\n\r\n", "\r\nOperation-Location: http://127.0.0.1:9/operations/7\r\n\r\n"),
+            ("http://127.0.0.1:9/operations/7", {}),
         ),
     ],
 )

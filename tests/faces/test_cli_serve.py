@@ -142,6 +142,8 @@ def test_every_problem_is_said(config, tmp_path):
         api_key = "x"
         [accounts.empty]
         vendor = "302ai"
+        [accounts.http]
+        api_key = "x"
         [[watches]]
         provider = "302ai-brwser"
         task_id = "1"
@@ -154,6 +156,7 @@ def test_every_problem_is_said(config, tmp_path):
     for problem in (
         r"^accounts\.302a: no preset uses an account of '302a'.* Did you mean '302ai'\?",
         r"^accounts\.empty: its presets need api_key",
+        r"^accounts\.http: provider http asks with no account's api_key: .*--header",
         r"^store\.url: .*/file is no directory that this user may write",
         r"^server\.listen: cannot listen on 127\.0\.0\.1",
         r"there is no provider '302ai-brwser'. Did you mean '302ai-browser'\?",

@@ -91,6 +91,33 @@ async def test_a_wrong_key_is_said_at_once(vendor):
     assert vendor.polls(TASK) == 1
 
 
+async def test_a_key_that_is_ones_own_is_said_to_be_so(vendor):
+    """Provider http has no account: whoever gave the header is told of it."""
+    asked = ("--url", f"{vendor.url}/302/browser/tasks/{TASK}", "--state", "status", "--succeeded", "finished")
+    ended = await asyncio.to_thread(ringback, "wait", "http", *asked, "--header", "Authorization: Bearer another")
+    assert ended.code == 2
+    assert "the API does not take the key: The key is missing or not correct. Give the right one with" in ended.err
+    assert "account" not in ended.err
+
+
+async def test_a_wrong_address_of_ones_own_is_said_to_be_so():
+    """There is no account whose base_url could be wrong."""
+    asked = ("--url", "http://127.0.0.1:9/", "--state", "s", "--succeeded", "d", "--deadline", "1s")
+    ended = await asyncio.to_thread(ringback, "wait", "http", *asked)
+    assert "if that is wrong, give another --url" in ended.err
+
+
+def test_what_could_not_be_signed_was_not_refused(tmp_path):
+    """The credentials are called as the preset calls them."""
+    ended = ringback("wait", "kling", "1", cwd=tmp_path, RINGBACK_ACCOUNTS__KLING__ACCESS_KEY="a")
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1] == (
+        "kling was not asked: the account has no secret_key: set it in its configuration. Set access_key and "
+        "secret_key in [accounts.kling], or RINGBACK_ACCOUNTS__KLING__ACCESS_KEY and "
+        "RINGBACK_ACCOUNTS__KLING__SECRET_KEY."
+    )
+
+
 async def test_a_key_that_is_refused_later_is_waited_for(vendor):
     """Once the task was seen, a refusal may pass: it is a line, not the end. (It is asked again after five minutes.)"""
     refused = Reply(status=401, body=envelope(-10002, "not now"))

@@ -141,7 +141,7 @@ class Daemon:
 
     def build(self, routes: Routes = Routes(), **channels: Channel) -> None:  # noqa: B008 - a frozen value
         """Make the loops (anew: as after a restart)."""
-        self.key = Secret("k-1")
+        self.key = Secret("sk-one")
         credentials = Credentials({name: Keys({"api_key": self.key}) for name in self.account_terms})
         terms = Terms(
             catalogue=shipped(),

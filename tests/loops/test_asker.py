@@ -66,6 +66,23 @@ async def test_the_key_goes_to_the_host_that_a_param_chooses_within_the_presets_
     assert request.via.guarded
 
 
+@pytest.mark.parametrize(
+    ("key", "shown"), [("sesame", "*** is no key of ours (1)"), ("ours", "sesame is no key of ours (1)")]
+)
+async def test_a_key_is_hidden_in_a_vendors_words_where_it_can_be_nothing_else(ask, key, shown):
+    """One that is as short as a word would take words out of the sentence."""
+    refused = Answer(status=401, body=b'{"error": {"err_code": 1, "message": "sesame is no key of ours", "type": "x"}}')
+    seen, _ = await ask("302ai-browser", refused, terms=AccountTerms(), keys={"api_key": key})
+    assert seen.trouble.message == shown
+
+
+async def test_our_own_words_hold_no_key_to_hide(ask):
+    """A sentence of ours stays whole, whatever the key is."""
+    refused = OutboundError("https://api.302.ai refused the connection", code="refused")
+    seen, _ = await ask("302ai-browser", refused, terms=AccountTerms(), keys={"api_key": "refused"})
+    assert seen.trouble.message == "https://api.302.ai refused the connection"
+
+
 @pytest.mark.parametrize("location", ["evil.example/", "evil.example#", "x@evil", "a.b", "", "EVIL", "é"])
 async def test_a_host_that_a_param_would_break_out_of_is_not_asked(ask, location):
     seen, sent = await ask(

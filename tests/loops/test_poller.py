@@ -32,7 +32,7 @@ async def test_a_task_is_followed_to_its_end(daemon, upstream, clock):
     assert (after.state, after.sequence, after.polls) == (WatchState.SUCCEEDED, 3, 4)
     assert after.result.text == '"完了"'.encode()
     assert len(upstream.asked) == 4
-    assert set(upstream.keys) == {"Bearer k-1"}
+    assert set(upstream.keys) == {"Bearer sk-one"}
 
 
 async def test_the_last_answer_is_shown_whether_or_not_it_changed_something(daemon, upstream, clock):
@@ -282,11 +282,11 @@ async def test_a_resting_account_is_tried_again_although_its_watches_expire(daem
 
 async def test_a_key_that_the_provider_repeats_is_not_shown(daemon, upstream, clock):
     """Neither in the problem nor in the event."""
-    upstream.always = Answer(status=401, body=b'{"error": {"err_code": 1, "message": "bad key k-1", "type": "x"}}')
+    upstream.always = Answer(status=401, body=b'{"error": {"err_code": 1, "message": "bad key sk-one", "type": "x"}}')
     watch = await daemon.register("t")
     await daemon.poll()
     shown = (await daemon.store.watch(watch.id)).problem.message
-    assert "k-1" not in shown
+    assert "sk-one" not in shown
     assert "***" in shown
 
 

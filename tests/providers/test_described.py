@@ -93,10 +93,24 @@ def test_it_is_read_by_the_table_of_a_preset():
     assert state({}, 404) == "failed"
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<html>", "the provider refuses the key (HTTP 401): check ask.headers"),
+        (b'{"message": "who are you?"}', "who are you?"),
+    ],
+)
+def test_a_refused_key_is_said_to_be_the_callers(body, message):
+    """No account has it; the API's own words stay as they are."""
+    trouble = described.preset(_dialect()).read(Answer(status=401, body=body), None).trouble
+    assert (trouble.code, trouble.message) == ("unauthorized", message)
+
+
 def test_its_url_is_known_as_it_is_written():
     """It names the task when the caller has no name for it."""
     assert described.url_of(_dialect()) == URL
-    assert described.url_of(_dialect({"url": "https://a.example/{task_id}"})) == "https://a.example/{task_id}"
+    with pytest.raises(BadInput, match="task_id: is missing, and ask has"):
+        described.url_of(_dialect({"url": "https://a.example/x", "query": {"id": "{task_id}"}}))
 
 
 # ---------------------------------------------------------------------- how it is kept

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.cli import exits
+from ringback.cli.dialect import HTTP
 from ringback.cli.local import kept_secret
 from ringback.cli.serve import ConfigFile
 from ringback.cli.show import facts, note, table
@@ -129,6 +130,11 @@ def _accounts(settings: Settings) -> Iterator[str]:
         vendor = account.vendor or name
         if vendor not in needs:
             yield f"accounts.{name}: no preset uses an account of '{vendor}'; name its vendor.{nearest(vendor, needs)}"
+        elif vendor == HTTP and account.credentials:
+            yield (
+                f"accounts.{name}: provider http asks with no account's {next(iter(account.credentials))}: give the key"
+                " with the watch, in ask.headers or by --header"
+            )
         elif not any(set(wanted) <= set(account.credentials) for wanted in needs[vendor]):
             choices = " or ".join(dict.fromkeys(" and ".join(wanted) for wanted in needs[vendor]))
             yield f"accounts.{name}: its presets need {choices}"

@@ -23,7 +23,7 @@ import msgspec
 from cyclopts import Parameter
 
 from ringback.cli import exits, show
-from ringback.cli.dialect import Dialect, registered
+from ringback.cli.dialect import HTTP, Dialect, registered
 from ringback.cli.serve import ConfigFile
 from ringback.cli.watch import Account, Deadline, Every, Param, Provider, pairs
 from ringback.core.errors import BadInput
@@ -34,6 +34,7 @@ from ringback.sinks.excerpt import printable
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from ringback.app import App
     from ringback.config import Settings
     from ringback.registration import Registration
 
@@ -108,7 +109,7 @@ async def _follow(asked: Registration, config: Path | None) -> Watch:
         with _display() as status:
             tell = partial(_tell, status, _Told(), asyncio.get_running_loop().time())
             while not watch.state.final:
-                _check_it_can_be_asked(watch)
+                await _check_it_can_be_asked(watch, app)
                 tell(watch)
                 await asyncio.sleep(LOOK_EVERY_S)
                 watch = await app.store.watch(watch.id) or watch
@@ -127,16 +128,24 @@ def _alone(config: Path | None) -> Settings:
     return settings.model_copy(update={"server": server, "watches": (), "destinations": {}, "routes": ()})
 
 
-def _check_it_can_be_asked(watch: Watch) -> None:
+async def _check_it_can_be_asked(watch: Watch, app: App) -> None:
     """Raises BadInput when the set-up is wrong and waiting does not mend it."""
     problem = watch.problem
     if problem is None or problem.code not in HOPELESS or watch.first_seen_at is not None:
         return
     if problem.code != UNAUTHORIZED:
         raise BadInput(problem.message, code=problem.code)
+    if watch.provider == HTTP:
+        raise BadInput(
+            f"the API does not take the key: {problem.message}. Give the right one with --header.", code=problem.code
+        )
+    asked = await app.store.answer(watch.id) is not None
+    what = f"does not take the key of account '{watch.account}'" if asked else "was not asked"
+    names = app.intake.terms.catalogue.about(watch.provider).credentials
+    variables = " and ".join(f"RINGBACK_ACCOUNTS__{watch.account}__{name}".upper() for name in names)
     raise BadInput(
-        f"{watch.provider} does not take the key of account '{watch.account}': {problem.message}. Set the right one in "
-        f"[accounts.{watch.account}] or RINGBACK_ACCOUNTS__{watch.account.upper()}__API_KEY.",
+        f"{watch.provider} {what}: {problem.message}. Set {' and '.join(names)} in [accounts.{watch.account}], or "
+        f"{variables}.",
         code=problem.code,
     )
 
@@ -172,7 +181,8 @@ def _hint(watch: Watch) -> str:
     """What to look at when the address may be wrong: one that never answered, as far as we saw."""
     if watch.first_seen_at is not None or watch.problem is None or watch.problem.code not in ASTRAY:
         return ""
-    return f" (asking on; if that is wrong, set [accounts.{watch.account}] base_url)"
+    place = "give another --url" if watch.provider == HTTP else f"set [accounts.{watch.account}] base_url"
+    return f" (asking on; if that is wrong, {place})"
 
 
 def _escaped(text: str) -> str:

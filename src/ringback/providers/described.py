@@ -18,7 +18,9 @@ import msgspec
 from msgspec.structs import replace
 
 from ringback.core.errors import BadInput, PresetError
-from ringback.providers import documents, spec
+from ringback.core.health import UNAUTHORIZED
+from ringback.core.model import Answer, Observation
+from ringback.providers import documents, spec, status
 from ringback.providers.auth import Timeless
 from ringback.providers.base import HTTP, About, Ask
 from ringback.providers.documents import Unreadable
@@ -69,6 +71,18 @@ class Brought(msgspec.Struct, Timeless, frozen=True):
     def explain(self) -> str:
         """Say so."""
         return "the headers that came with the registration"
+
+
+class Described(Preset):
+    """A Preset whose key is the caller's own: a refusal is told to whoever gave it."""
+
+    def read(self, answer: Answer, task_id: str | None) -> Observation:
+        """What an answer says about the task."""
+        seen = super().read(answer, task_id)
+        if seen.trouble is None or seen.trouble.message != status.sentence(UNAUTHORIZED, answer.status):
+            return seen
+        message = f"the provider refuses the key (HTTP {answer.status}): check ask.headers"
+        return replace(seen, trouble=replace(seen.trouble, message=message))
 
 
 def dialect(ask: Mapping[str, Any] | None, read: Mapping[str, Any] | None) -> str:
@@ -130,7 +144,7 @@ def preset(kept: str) -> Preset:
     )
     if made.needs:
         raise PresetError(f"{HTTP}: ask: {{params.{made.needs[0]}}} has no meaning here: write it out")
-    return Preset(replace(made, auth=Brought(headers)))
+    return Described(replace(made, auth=Brought(headers)))
 
 
 def _headers(given: object, problems: list[str]) -> dict[str, str]:
