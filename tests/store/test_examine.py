@@ -4,7 +4,7 @@ import given
 import pytest
 from msgspec.structs import replace
 
-from ringback.core.errors import SetupError, StoreDamaged, StoreLocked
+from ringback.core.errors import BadInput, StoreDamaged, StoreLocked
 from ringback.core.model import Answer
 from ringback.store import examine
 from tests.store import steps
@@ -118,6 +118,6 @@ async def test_a_running_daemon_is_left_alone(directory):
 def test_a_directory_without_a_journal_is_a_sentence(tmp_path, where):
     """Nothing is created there."""
     for look in (examine.verify, examine.stats):
-        with pytest.raises(SetupError, match=r"holds no journal: name the directory of store\.url"):
+        with pytest.raises(BadInput, match=r"holds no journal: name the directory of store\.url"):
             look(tmp_path / where)
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from ringback.core.errors import RingbackError, SetupError, StoreDamaged
+from ringback.core.errors import BadInput, RingbackError, SetupError, StoreDamaged
 from ringback.store import disk, replay
 from ringback.store.lock import Lock
 from ringback.store.results import Results
@@ -63,7 +63,7 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 def verify(directory: Path) -> Examined:
-    """Read every line and every document. Raises StoreLocked, SetupError."""
+    """Read every line and every document. Raises StoreLocked, BadInput where there is no journal."""
     with _looking(directory):
         records: dict[str, int] = {}
         findings = [finding for finding in _each_file(directory, records) if finding is not None]
@@ -77,7 +77,7 @@ def verify(directory: Path) -> Examined:
 
 
 def stats(directory: Path) -> Contents:
-    """Count what is there. Raises StoreLocked, StoreDamaged, SetupError."""
+    """Count what is there. Raises StoreLocked, StoreDamaged, SetupError, BadInput where there is no journal."""
     with _looking(directory):
         found = replay.replay(directory)
         there, table, counts = replay.files(directory), found.table, found.table.stats()
@@ -99,7 +99,7 @@ def stats(directory: Path) -> Contents:
 def _looking(directory: Path) -> Iterator[None]:
     there = replay.files(directory) if directory.is_dir() else None
     if there is None or not (there.segments or there.snapshots):
-        raise SetupError(f"{directory} holds no journal: name the directory of store.url", directory=str(directory))
+        raise BadInput(f"{directory} holds no journal: name the directory of store.url", directory=str(directory))
     lock = Lock(directory)
     lock.look()
     try:

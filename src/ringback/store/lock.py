@@ -37,7 +37,7 @@ class Lock:
                 code="store_directory",
                 directory=str(self.directory),
             ) from exc
-        self._lock(descriptor)
+        self._lock(descriptor, "stop it, or wait with --wait-lock")
         with suppress(OSError):  # the pid is for people: a full disk is no reason not to start
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
@@ -48,7 +48,7 @@ class Lock:
             descriptor = os.open(self.directory / NAME, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return
-        self._lock(descriptor)
+        self._lock(descriptor, "stop it first")
 
     def release(self) -> None:
         """Let go; the file stays, because removing it would let two in."""
@@ -56,14 +56,14 @@ class Lock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _lock(self, descriptor: int) -> None:
+    def _lock(self, descriptor: int, remedy: str) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise StoreLocked(
-                f"another ringback (pid {pid}) has the store {self.directory}: stop it, or wait with --wait-lock",
+                f"another ringback (pid {pid}) has the store {self.directory}: {remedy}",
                 directory=str(self.directory),
                 pid=pid,
             ) from None
