@@ -282,8 +282,8 @@ def test_a_second_daemon_on_the_store_is_refused(world):
 
 
 def test_the_store_of_a_running_daemon_is_left_alone(world):
-    """`store verify|stats` need a stopped daemon: exit 6, and the sentence says who has it: they do not wait."""
-    for command in ("verify", "stats"):
+    """`store` needs a stopped daemon: exit 6, and the sentence says who has it: they do not wait."""
+    for command in ("verify", "stats", "export", "repair"):
         said = ringback("store", command, world.store)
         assert said.code == 6
         assert "another ringback (pid " in said.sentence

@@ -1,15 +1,19 @@
 """Starting, checking and stopping: what `serve`, `check`, `secret` and `store` say when something is in the way."""
 
+import asyncio
 import json
 import re
 import shutil
 import signal
 import socket
 
+import given
 import pytest
 
 from ringback.cli.client import Daemon
 from tests.faces.terminal import ringback, running, serving
+from tests.store import steps
+from tests.store.files import journal
 
 
 @pytest.fixture
@@ -79,10 +83,10 @@ def test_a_store_that_cannot_be_written_is_said(config, tmp_path):
 
 def test_a_damaged_store_is_said(stopped, config):
     """A flipped byte in the middle: exit 5, since starting again does not help; the sentence names file and byte."""
-    journal = flipped(stopped)
+    bent = flipped(stopped)
     said = ringback("serve", "--config", config)
     assert said.code == 5
-    assert str(journal) in said.sentence
+    assert str(bent) in said.sentence
     assert "byte" in said.sentence
 
 
@@ -180,10 +184,10 @@ def test_bad_settings_fail_the_check(config):
 
 def test_a_damaged_store_fails_the_check(stopped, config):
     """The journal is read through: file and byte are named."""
-    journal = flipped(stopped)
+    bent = flipped(stopped)
     said = ringback("check", "--config", config)
     assert said.code == 1
-    assert f"store.url: {journal}, byte " in said.err
+    assert f"store.url: {bent}, byte " in said.err
 
 
 def test_a_secret_that_was_lost_fails_the_check(stopped, config):
@@ -208,17 +212,50 @@ def test_the_journal_of_a_stopped_daemon_is_examined(stopped):
 
 def test_damage_is_found(stopped):
     """`verify` names the file and the byte, and exits 1; `stats` cannot count and exits 5."""
-    journal = flipped(stopped)
+    bent = flipped(stopped)
     verified = ringback("store", "verify", stopped)
     assert verified.code == 1
-    assert re.match(rf"{journal}, byte [0-9]+: ", verified.err)
+    assert re.match(rf"{bent}, byte [0-9]+: ", verified.err)
     assert ": damaged: " in verified.out
     assert ringback("store", "stats", stopped).code == 5
 
 
+def test_a_damaged_journal_is_repaired(stopped):
+    """What it cost is said; a daemon can start on it then."""
+    bent = flipped(stopped)
+    said = ringback("store", "repair", stopped)
+    assert said.code == 0
+    assert re.match(rf"{bent}, byte [0-9]+: the journal ends here now; [0-9]+ records from [0-9]+ on set as", said.err)
+    assert said.out == f"{stopped}: repaired\n"
+    assert ringback("store", "verify", stopped).code == 0
+    assert ringback("store", "repair", stopped).out == f"{stopped}: nothing to repair\n"
+
+
+def test_what_a_journal_says_is_printed_as_json(stopped):
+    """One line a watch in the shapes of the API, and one about ringback itself."""
+    said = ringback("store", "export", stopped)
+    printed = [json.loads(line) for line in said.out.splitlines()]
+    assert (said.code, said.err) == (0, "")
+    assert [line["watch"] and line["watch"]["state"] for line in printed] == ["pending", "pending", None]
+    assert all(list(line) == ["watch", "answer", "events", "deliveries"] for line in printed)
+
+
+async def test_documents_that_are_gone_are_named(tmp_path):
+    """They are left out of an export, and no repair brings them back; exit 1."""
+    async with journal(tmp_path) as store:
+        await steps.follow(store, "succeeded", result=given.document(steps.LARGE))
+    (document,) = (tmp_path / "results").iterdir()
+    document.unlink()
+    for command, says in (("export", '"result":null'), ("repair", "nothing to repair")):
+        said = await asyncio.to_thread(ringback, "store", command, tmp_path)
+        assert said.code == 1
+        assert says in said.out
+        assert str(document) in said.err
+
+
 def test_a_directory_without_a_journal_is_said(tmp_path):
     """Looking at the wrong place is one sentence; exit 2, because looking again does not help."""
-    for command in ("verify", "stats"):
+    for command in ("verify", "stats", "export", "repair"):
         said = ringback("store", command, tmp_path)
         assert said.code == 2
         assert "holds no journal" in said.sentence

@@ -3,8 +3,9 @@
 Secret: the exit codes; docs/reference shows this table.
 
     0    done
-    1    the task failed (`wait`), a problem was found (`check`), damage was found (`store verify`), a test event was
-         not delivered (`destinations test`)
+    1    the task failed (`wait`), a problem was found (`check`), damage was found (`store verify`), documents are
+         gone (`store export`, `store repair`), a preset is wrong (`providers check`), a test event was not delivered
+         (`destinations test`)
     2    what was asked for cannot be done as asked: usage, settings, presets, or no daemon answers
     3    the task was cancelled (`wait`)
     4    the task expired or vanished (`wait`)

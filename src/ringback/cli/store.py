@@ -1,13 +1,13 @@
-"""`store`: the journal of a stopped daemon, looked at without changing it.
+"""`store`: the journal of a stopped daemon, looked at, exported, repaired.
 
-Secret: none of its own; store/examine.py does the looking.
+Secret: what a line of an export is; the modules of store/ do the rest.
 """
 # ruff: noqa: PLC0415 - a command line imports what is heavy where it is needed
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -15,9 +15,12 @@ from ringback.cli import exits
 from ringback.cli.read import Json
 from ringback.cli.show import facts, note, raw
 
+if TYPE_CHECKING:
+    from ringback.store.base import Kept
+
 app = App(
     name="store",
-    help="Look at the journal of a stopped daemon.\n\nExample: `ringback store verify ./ringback-data`",
+    help="Look at, export and repair the journal of a stopped daemon.\n\nExample: `ringback store verify ./data`",
     version_flags=(),
 )
 
@@ -66,6 +69,61 @@ def stats(directory: Directory, /, *, as_json: Json = False) -> None:
             ("results", f"{found.results.files} ({found.results.bytes:,} bytes)"),
         )
     )
+
+
+@app.command
+def export(directory: Directory, /) -> int:
+    """Print all that a journal says as JSON lines: one a watch, with its answer, events and deliveries.
+
+    The last line, whose watch is null, has the events about ringback itself. No secret is in any of them. Exits 1
+    when a document cannot be read: it is left out and named.
+
+    Example: `ringback store export ./ringback-data > ringback.jsonl`
+    """
+    import msgspec
+
+    from ringback.store.export import export
+
+    code = exits.DONE
+    for exported in export(directory):
+        raw(msgspec.json.encode(_line(exported.row)))
+        for what in exported.gone:
+            note(what)
+            code = exits.FOUND
+    return code
+
+
+@app.command
+def repair(directory: Directory, /) -> int:
+    """Make a damaged journal readable: set aside what cannot be read, and say what that is.
+
+    Everything stays in DIR/damaged as it was. Exits 1 when documents are gone that only a backup has.
+
+    Example: `ringback store repair ./ringback-data`
+    """
+    from ringback.store.repair import repair
+
+    found = repair(directory)
+    for what in (*found.done, *found.gone):
+        note(what)
+    print(f"{directory}: {'repaired' if found.done else 'nothing to repair'}")
+    return exits.FOUND if found.gone else exits.DONE
+
+
+def _line(row: Kept) -> dict[str, object]:
+    """One line: the API's own shapes, but for the answer, which may be no text."""
+    from ringback.sinks.payload import event_shape
+    from ringback.web import shapes
+
+    answer = row.answer
+    return {
+        "watch": shapes.watch(row.watch) if row.watch is not None else None,
+        "answer": {"status": answer.status, "body": answer.body.decode("utf-8", "replace")} if answer else None,
+        "events": [event_shape(event) for _, event in row.events],
+        "deliveries": [
+            shapes.delivery_with_attempts(delivery, row.attempts.get(delivery.id, ())) for delivery in row.deliveries
+        ],
+    }
 
 
 def _counted(by_state: dict[str, int]) -> str:

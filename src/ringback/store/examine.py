@@ -64,7 +64,7 @@ class Contents(msgspec.Struct, frozen=True):
 
 def verify(directory: Path) -> Examined:
     """Read every line and every document. Raises StoreLocked, BadInput where there is no journal."""
-    with _looking(directory):
+    with looking(directory):
         records: dict[str, int] = {}
         findings = [finding for finding in _each_file(directory, records) if finding is not None]
         if all(finding.harmless for finding in findings):
@@ -78,7 +78,7 @@ def verify(directory: Path) -> Examined:
 
 def stats(directory: Path) -> Contents:
     """Count what is there. Raises StoreLocked, StoreDamaged, SetupError, BadInput where there is no journal."""
-    with _looking(directory):
+    with looking(directory):
         found = replay.replay(directory)
         there, table, counts = replay.files(directory), found.table, found.table.stats()
         results = Results(directory)
@@ -96,7 +96,8 @@ def stats(directory: Path) -> Contents:
 
 
 @contextmanager
-def _looking(directory: Path) -> Iterator[None]:
+def looking(directory: Path) -> Iterator[None]:
+    """Nobody else has the directory meanwhile. Raises StoreLocked, BadInput where there is no journal."""
     there = replay.files(directory) if directory.is_dir() else None
     if there is None or not (there.segments or there.snapshots):
         raise BadInput(f"{directory} holds no journal: name the directory of store.url", directory=str(directory))

@@ -9,7 +9,7 @@ import errno
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringback.core.errors import SetupError
+from ringback.core.errors import RingbackError, SetupError
 from ringback.store import disk, replay, segment
 from ringback.store.results import Results
 from ringback.store.segment import Reading
@@ -33,14 +33,19 @@ def open_directory(directory: Path, results: Results) -> Opened:
     try:
         return _open(directory, results)
     except OSError as exc:
-        if exc.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise SetupError(
-                f"{exc.filename or directory} cannot be used ({exc.strerror}): let this user read and write all of "
-                f"{directory}",
-                code="store_directory",
-                directory=str(directory),
-            ) from exc
-        raise disk.failure(exc, directory) from exc
+        raise failure(exc, directory) from exc
+
+
+def failure(exc: OSError, directory: Path) -> RingbackError:
+    """The error of the house for a directory that is not ours to use, or a disk that fails."""
+    if exc.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return SetupError(
+            f"{exc.filename or directory} cannot be used ({exc.strerror}): let this user read and write all of "
+            f"{directory}",
+            code="store_directory",
+            directory=str(directory),
+        )
+    return disk.failure(exc, directory)
 
 
 def _open(directory: Path, results: Results) -> Opened:

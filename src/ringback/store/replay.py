@@ -98,7 +98,7 @@ def replay(directory: Path) -> Replayed:
         there = files(directory)
         found = Replayed(next=there.first)
         if there.newest is not None:
-            _read_snapshot(there.snapshots[there.newest], there.newest, found)
+            read_snapshot(there.snapshots[there.newest], there.newest, found)
         _complain_about_gaps(directory, there)
         for number, path in there.counting:
             if found.last is not None and found.last.end is not End.CLEAN:
@@ -146,7 +146,8 @@ def _complain_about_gaps(directory: Path, there: Files) -> None:
         )
 
 
-def _read_snapshot(path: Path, number: int, found: Replayed) -> None:
+def read_snapshot(path: Path, number: int, found: Replayed) -> None:
+    """One snapshot, into a table that is empty. Raises StoreDamaged, SetupError."""
     reading = _opened(path)
     _expect(reading, SNAPSHOT, number)
     rows, share = 0, Sharing().share

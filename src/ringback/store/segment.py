@@ -193,7 +193,7 @@ class Reading:
         remedy = (
             f"move {self.path.name} away, and ringback starts from the snapshot before it"
             if self.path.name.startswith(SNAPSHOT)
-            else "restore the directory from a backup"
+            else f"restore the directory from a backup, or let 'ringback store repair {self.path.parent}' cut it there"
         )
         return StoreDamaged(
             f"{self.path}, byte {self.good}: {what}; nothing was changed. "
