@@ -97,7 +97,7 @@ def deadline_of(text: str | None) -> timedelta | None:
         return None
     deadline = _good_duration("deadline", text)
     if not timedelta() < deadline <= DEADLINE_AT_MOST:
-        raise BadInput(f"deadline: '{text}' is not between 0 and {DEADLINE_AT_MOST.days}d")
+        raise BadInput(f"deadline: '{text}' is no time to wait: give more than 0s, at most {DEADLINE_AT_MOST.days}d")
     return deadline
 
 
@@ -139,6 +139,11 @@ def _good_url(url: str, egress: Egress | None) -> str:
     """A URL that will be sent as it stands: what two readers might read differently is refused here already."""
     if len(url) > URL_AT_MOST:
         raise BadInput(f"callback_url: has {len(url)} characters; at most {URL_AT_MOST} are taken", code="bad_url")
+    if not url.lower().startswith(("http://", "https://")):
+        raise BadInput(
+            "callback_url: must begin with http:// or https://, like https://ci.example.org/hooks/ringback",
+            code="bad_url",
+        )
     if _names_a_user(url):
         raise BadInput("callback_url: may not hold a user or password; use callback_secret", code="bad_url")
     why = egress.judge(url) if egress is not None else None

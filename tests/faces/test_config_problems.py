@@ -147,6 +147,14 @@ def test_a_variable_is_told_by_its_name(problems, variable, problem):
         ("server = 5", "server: must be a table"),
         ("tokens = []", "tokens: must be a table"),
         ("[tokens.ci]", "tokens.ci.secret: is missing"),
+        (
+            '[accounts.a]\napi_key_command = "nosuch x"',
+            "accounts.a.api_key_command: there is no program nosuch",
+        ),
+        (
+            '[accounts.a]\napi_key = "k"\napi_key_command = "true"',
+            "accounts.a.api_key: is given twice, by command",
+        ),
         ('[tokens.ci]\nsecret = " "', "tokens.ci.secret: is empty: give the secret, or leave the key out"),
         ("[tokens.ci]\nsecret = 5", "tokens.ci.secret: must be text in quotes"),
         ('[tokens.ci]\nsecret = "a"\nscope = "read"', "tokens.ci.scope: must be 'admin' or 'own'"),

@@ -27,6 +27,12 @@ def _anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_tutorial_shows_what_the_simulator_says():
+    """As many APIs as there are presets."""
+    presets = len(list((ROOT / "src/ringback/providers/catalogue").glob("*.toml")))
+    assert f"\nSimulates {presets} APIs at http://127.0.0.1:8304. Ctrl-C ends it." in _read("docs/tutorial.md")
+
+
 def dead_links(page):
     """The links of a page to files or headings that are not there."""
     dead = []

@@ -226,6 +226,10 @@ NO_CODE = "read.problem.code: is missing; expected where the code stands"
         ({**READ, "problem": {"code": "c"}}, [NO_WHEN]),
         ({**READ, "problem": {"ok": ["0"]}}, [NO_CODE]),
         ({**READ, "problem": {"when": "x", "codes": {"1": "failed"}}}, [NO_CODE]),
+        (
+            {**READ, "ignore_case": True, "states": {"done": "succeeded", "Done": "failed", "DONE": "succeeded"}},
+            ["read.states.Done: means failed, and 'done' something else: with ignore_case they are one word"],
+        ),
         ({**READ, "details": ["a.x", "b", "c.x"]}, ["read.details: expected every field to end in another name"]),
     ],
 )

@@ -23,7 +23,7 @@ Words = Annotated[str | None, Parameter(help="the words for this state, with com
 class Dialect:
     """How to ask and read."""
 
-    method: Annotated[str | None, Parameter(help="provider http: GET (default) or POST")] = None
+    method: Annotated[str | None, Parameter(help="provider http: GET (default), POST or PUT")] = None
     header: Annotated[list[str] | None, Parameter(help="provider http: K:V, sent with every request; repeatable")] = (
         None
     )
@@ -51,12 +51,9 @@ def registered(provider: str, url: str | None, given: Dialect | None, *, flag: s
     if url is None or given is None or given.state is None or given.succeeded is None:
         raise BadInput(f"http has no preset: say how to ask and read with at least {flag}, --state and --succeeded")
     ask: dict[str, Any] = {"url": url, "method": given.method, "headers": headers(given.header or ())}
-    words = {state: getattr(given, state) or "" for state in ("queued", "running", "succeeded", "failed", "cancelled")}
     read: dict[str, Any] = {
         "state": given.state,
-        "states": {
-            word.strip(): state for state, listed in words.items() for word in listed.split(",") if word.strip()
-        },
+        "states": _states(given),
         "result": given.result,
         "error": {"message": given.error} if given.error is not None else None,
     }
@@ -72,8 +69,14 @@ def headers(given: Sequence[str]) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in split}
 
 
-def _words(listed: str) -> list[str]:
-    return [word.strip() for word in listed.split(",") if word.strip()]
+def _states(given: Dialect) -> dict[str, str]:
+    """The state that each word means. Raises BadInput for one that is given for two."""
+    states: dict[str, str] = {}
+    for state in ("queued", "running", "succeeded", "failed", "cancelled"):
+        for word in (word.strip() for word in (getattr(given, state) or "").split(",")):
+            if word and states.setdefault(word, state) != state:
+                raise BadInput(f"--{states[word]} and --{state} both have '{word}': a word means one state")
+    return states
 
 
 def _given(table: dict[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from ringback.cli import exits, saved
 from ringback.cli.client import LOCAL, Daemon, segment
-from ringback.cli.dialect import headers
+from ringback.cli.dialect import HTTP, headers
 from ringback.cli.read import Json
 from ringback.cli.serve import ConfigFile
 from ringback.cli.show import learned, note, raw, table
@@ -72,7 +72,12 @@ def try_(
     file: Annotated[str, Parameter(help="a saved answer of the API (`curl -i` keeps its headers); `-` is stdin")],
     /,
     *,
-    http_status: Annotated[int | None, Parameter(help="the HTTP status it came with; 200 when nothing says it")] = None,
+    http_status: Annotated[
+        int | None,
+        Parameter(
+            help="the HTTP status it came with; 200 when nothing says it", validator=validators.Number(gte=100, lte=599)
+        ),
+    ] = None,
     header: Annotated[list[str] | None, Parameter(help="K:V, a header it came with; repeatable")] = None,
     task_id: Annotated[str | None, Parameter(help="the task that it should be about; default: any")] = None,
     submitted: Annotated[
@@ -131,10 +136,15 @@ def shelf_of(config: Path | None) -> Shelf:
 
 
 def preset_of(shelf: Shelf, named: str) -> Preset:
-    """A preset by its id, or by its file, which need not be in its place yet. Raises UnknownName, PresetError."""
+    """A preset by its id, or by its file, which need not be in its place yet.
+
+    Raises UnknownName, PresetError, and BadInput for the provider that has none.
+    """
     from ringback.providers import spec
     from ringback.providers.preset import Preset
 
+    if named == HTTP:
+        raise BadInput("http has no preset: put the [ask] and [read] that you have in mind into a file, and name that")
     return Preset(spec.load(Path(named))) if named.endswith(".toml") else shelf.get(named)
 
 
@@ -162,7 +172,6 @@ def _one(shelf: Shelf, id: str, daemon: Daemon, *, as_json: bool) -> None:
     import msgspec
 
     from ringback.providers import described, explain
-    from ringback.providers.base import HTTP
     from ringback.web import shapes
 
     preset = preset_of(shelf, id) if id != HTTP else None

@@ -31,7 +31,7 @@ def answer(
         said, body = int(head[1]), body[head.end() :]
         lines = head[2].decode("latin-1").splitlines()
         found = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Answer(status=status or said, headers={**found, **(headers or {})}, body=body, at=at)
+    return Answer(status=said if status is None else status, headers={**found, **(headers or {})}, body=body, at=at)
 
 
 def _read(file: str) -> bytes:

@@ -120,11 +120,13 @@ def pairs(given: Iterable[str] | None, flag: str) -> dict[str, str] | None:
     """K=V, K=V as a mapping."""
     if given is None:
         return None
-    split = [pair.partition("=") for pair in given]
-    for name, equals, _ in split:
+    found: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
         if not (name and equals):
-            raise BadInput(f"{flag} '{name}' is no pair: write it as KEY=VALUE")
-    return {name: value for name, _, value in split}
+            raise BadInput(f"{flag} '{pair}' is no pair: write it as KEY=VALUE")
+        found[name] = value
+    return found
 
 
 def _submitted(

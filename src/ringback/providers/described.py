@@ -43,7 +43,7 @@ ABOUT = About(
 EXPLAINED = """\
 http: Any API, described with the registration
 
-asked     GET or POST to the URL that came with it, with the headers that came with it; no account's key is ever sent
+asked     GET, POST or PUT to the URL that came with it, with its headers; no account's key is ever sent
 read      by the [read] table that came with it: state, states, result, error, ... as in a preset
 
           ringback wait http --url https://api.example.org/jobs/7 --state job.status --succeeded done --failed error

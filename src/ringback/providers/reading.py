@@ -137,6 +137,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         ranges = [given for word in self.states if (given := RANGE.fullmatch(word))]
         if backward := [given[0] for given in ranges if int(given[1]) > int(given[2])]:
             found.append(f"read.states.{backward[0]}: expected the smaller number first")
+        if self.ignore_case:
+            first: dict[str, str] = {}
+            found += [
+                f"read.states.{word}: means {state}, and '{like}' something else: with ignore_case they are one word"
+                for word, state in self.states.items()
+                if self.states[like := first.setdefault(word.casefold(), word)] != state
+            ]
         if "succeeded" not in self.ends:
             found.append("read.states: expected a word that means succeeded")
         if self.problem is not None and self.problem.when is None and not (self.problem.ok or self.problem.codes):

@@ -112,7 +112,8 @@ def _sentence(detail: ErrorDetails, known: Sequence[tuple[str, ...]]) -> str:
     else:
         sentence = SENTENCES.get(detail["type"])
         says = sentence.format(**context) if sentence is not None else detail["msg"]
-    return f"{spelled(place)}{f' ({variable})' if variable else ''}: {says}"
+    key = spelled(place) + ("_command" if isinstance(given, ByCommand) and not given.twice else "")
+    return f"{key}{f' ({variable})' if variable else ''}: {says}"
 
 
 def _about_type(detail: ErrorDetails, context: Mapping[str, Any]) -> str:

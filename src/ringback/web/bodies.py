@@ -21,6 +21,9 @@ AT_MOST = 1024 * 1024
 NAME_SHOWN = 80
 """Characters of a caller's own text that an error repeats."""
 
+ANY_KEY = "[...]"
+"""How msgspec names the key of a table."""
+
 Kind = TypeVar("Kind")
 
 _COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
@@ -53,7 +56,7 @@ def decoded(text: bytes | msgspec.Raw, kind: type[Kind]) -> Kind:
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
-        raise _wrong(str(error), kind) from error
+        raise _wrong(str(error), kind, text) from error
     except msgspec.DecodeError as error:
         raise _malformed(str(error), bytes(text)) from error
     except UnicodeDecodeError as error:
@@ -83,7 +86,16 @@ def _not_utf8_at(text: bytes) -> int:
     return 0
 
 
-def _wrong(said: str, kind: type[object]) -> BadInput:
+def _with_key(table: str, text: bytes | msgspec.Raw) -> str:
+    """Where the first value of a table stands that is no text: msgspec names no key. What follows may be no JSON."""
+    try:
+        values = msgspec.json.decode(text)[table]
+        return next(f"{table}.{key[:NAME_SHOWN]}" for key, value in values.items() if not isinstance(value, str))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError, StopIteration):
+        return table
+
+
+def _wrong(said: str, kind: type[object], text: bytes | msgspec.Raw) -> BadInput:
     if found := _UNKNOWN.fullmatch(said):
         name = found[1][:NAME_SHOWN]
         known = getattr(kind, "__struct_fields__", ())
@@ -93,5 +105,7 @@ def _wrong(said: str, kind: type[object]) -> BadInput:
     complaint = _COMPLAINT.fullmatch(said)
     assert complaint is not None, "the pattern matches everything"
     field = (complaint["path"] or "$").removeprefix("$").removeprefix(".")
+    if field.endswith(ANY_KEY):
+        field = _with_key(field.removesuffix(ANY_KEY), text)
     what = complaint["what"].replace("`", "")
     return BadInput(f"{field or 'the body'}: {what[:1].lower()}{what[1:]}", code="bad_field", field=field or None)

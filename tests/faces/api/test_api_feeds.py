@@ -73,6 +73,14 @@ async def test_the_feed_is_filtered(api):
     assert await types(limit=1) == ["task.running"]
 
 
+async def test_a_type_that_there_is_not_is_refused(api):
+    """An empty page would say that nothing happened."""
+    answer = await api.http.get("/v1/events", params={"type": "foo"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["field"]) == (422, "unknown_event", "type")
+    assert problem["detail"].startswith("type: 'foo' names no event; there are task.queued, task.running,")
+
+
 async def _attempted(api, delivery, outcome):
     known, _ = await api.store.delivery(delivery["id"])
     attempt = retry.attempt_of(known, outcome, NOW)

@@ -92,6 +92,9 @@ async def test_durations_are_learned_for_each_value_of_the_param_that_they_depen
         (b"null", 422, "bad_field", "the body: expected object, got null"),
         (b'{"provider": "302ai-browser"}', 422, "missing_field", "task_id: is missing"),
         (b'{"provider": 3}', 422, "bad_field", "provider: expected str, got int"),
+        (b'{"provider": "p", "metadata": {"a": "b", "c": 1}}', 422, "bad_field", "metadata.c: expected str, got int"),
+        (b'{"provider": "p", "metadata": {"c": 1}, "metadata": 2}', 422, "bad_field", "metadata: expected str, got"),
+        (b'{"provider": "p", "metadata": {"c": 1}, nonsense', 422, "bad_field", "metadata: expected str, got int"),
         (b'{"provider": "p", "task_id": "t", "to": [1]}', 422, "bad_field", "to[0]: expected str, got int"),
         (b'{"provder": "p"}', 422, "unknown_field", "Did you mean 'provider'?"),
         (b'{"provider": "302ai-browsr", "task_id": "t"}', 422, "unknown_provider", "'302ai-browser'"),
@@ -99,7 +102,14 @@ async def test_durations_are_learned_for_each_value_of_the_param_that_they_depen
         (b'{"provider": "302ai-browser", "task_id": "t", "to": ["buids"]}', 422, "unknown_destination", "'builds'"),
         (b'{"provider": "302ai-browser", "task_id": "t", "account": "b"}', 422, "no_account", "[accounts.b]"),
         (b'{"provider": "302ai-browser", "task_id": "t", "deadline": "soon"}', 422, "bad_input", "deadline"),
+        (b'{"provider": "302ai-browser", "task_id": "t", "deadline": "0s"}', 422, "bad_input", "give more than 0s"),
         (b'{"provider": "302ai-browser", "task_id": "t", "callback_url": "ftp://x"}', 422, "bad_url", "callback_url"),
+        (
+            b'{"provider": "302ai-browser", "task_id": "t", "callback_url": "example.org"}',
+            422,
+            "bad_url",
+            "callback_url: must begin with http:// or https://",
+        ),
     ],
 )
 async def test_a_bad_registration_is_one_sentence(api, body, status, code, words):
