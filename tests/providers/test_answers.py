@@ -1,7 +1,7 @@
 """Every preset reads the saved answers beside this file as they say: tests/providers/ID/*.json.
 
-A file is one case or a list of them. What a case leaves out: the status is 200, the task is whichever the answer names,
-and what is not expected is null.
+A file is one case or a list of them. `then` is the answer to the second request, for the result. What a case leaves
+out: the status is 200, the task is whichever the answer names, and what is not expected is null.
 """
 
 import re
@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from ringback.core.model import Answer
-from ringback.providers.explain import try_answer
+from ringback.providers.explain import told
 from ringback.providers.shelf import shipped
 
 HERE = Path(__file__).parent
@@ -39,6 +39,10 @@ def _body(answer):
     return answer["text"].encode() if "text" in answer else msgspec.json.encode(answer["body"])
 
 
+def _answer(saved):
+    return Answer(status=saved.get("status", 200), headers=saved.get("headers", {}), body=_body(saved), at=AT)
+
+
 def _expected(case):
     """What is expected, whole."""
     parts = dict.fromkeys(PARTS) | case["expected"]
@@ -51,12 +55,11 @@ def _expected(case):
 def test_a_saved_answer_is_read_as_it_says(id, case):
     """Each case names what it promises."""
     preset = shipped().get(id)
-    told = case["answer"]
-    answer = Answer(status=told.get("status", 200), headers=told.get("headers", {}), body=_body(told), at=AT)
-    task_id = case.get("task_id")
-    found = try_answer(preset, answer, task_id)
+    seen = preset.read(_answer(case["answer"]), case.get("task_id"))
+    if "then" in case:
+        seen = preset.read_result(seen, _answer(case["then"]))
+    found = told(seen)
     assert {part: found[part] for part in PARTS} == _expected(case), case["promise"]
-    seen = preset.read(answer, task_id)
     assert seen.unknown_word == case.get("unknown_word")
     wait = seen.trouble.retry_after if seen.trouble is not None else seen.retry_after
     assert wait == (timedelta(seconds=case["retry_after_s"]) if "retry_after_s" in case else None)

@@ -10,6 +10,7 @@ import pytest
 from ringback.core.errors import BadInput
 from ringback.core.model import Answer, Error, Observation, WatchState
 from ringback.providers.reader import MESSAGE_LIMIT, TROUBLE_LIMIT
+from tests.providers.conftest import SMALL
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 FILE = {"path": "/files/{answer.file_id}", "read": "file.url"}
@@ -118,12 +119,19 @@ def test_a_status_that_is_success_without_a_body_is_asked_about_too(preset_with)
 # ---------------------------------------------------------------------- what its answer says
 
 
+CODES = {"1": "rate_limited", "2": "unauthorized", "3": "failed", "4": "not_found"}
 TABLE = {"path": "/r", "read": ["file.url", "files"], "failed": ["400", "404-422", "500"], "message": ["why", "msg"]}
 SEEN = Observation(state=WatchState.SUCCEEDED, result_expires_at=AT + timedelta(hours=1), settled_at=AT)
 
 
 def _concluded(preset_with, answer, **table):
     return preset_with(result={**TABLE, **table}).read_result(SEEN, answer)
+
+
+def _coded(preset_with, document, status, **table):
+    """Where the first answer's envelope has codes."""
+    read = {**SMALL["read"], "problem": {"code": "code", "codes": CODES}}
+    return preset_with(read=read, result={**TABLE, "failed": [], **table}).read_result(SEEN, _answer(document, status))
 
 
 @pytest.mark.parametrize(
@@ -172,6 +180,33 @@ def test_an_answer_may_say_so_with_any_status(preset_with, status):
 def test_a_code_stands_in_for_the_status(preset_with):
     assert _concluded(preset_with, _answer({"kind": "bad", "why": "no"}, 422), code="kind").error == Error("bad", "no")
     assert _concluded(preset_with, _answer({"why": "no"}, 422), code="kind").error == Error("422", "no")
+
+
+@pytest.mark.parametrize(
+    ("code", "trouble"),
+    [(1, "rate_limited"), (2, "unauthorized"), (4, "no_result"), (5, "no_result"), (0, "no_result")],
+)
+@pytest.mark.parametrize("status", [200, 500])
+def test_the_codes_of_the_first_answer_mean_the_same_in_the_second(preset_with, code, trouble, status):
+    """But a task that is over is not unknown because its file is."""
+    told = _coded(preset_with, {"code": code, "msg": "m"}, status).trouble
+    assert (told.code, told.message) == (trouble, "m")
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_a_code_that_is_the_tasks_end_is_its_error(preset_with, status):
+    """Unless the table says where another one stands."""
+    assert _coded(preset_with, {"code": 3, "msg": "m"}, status).error == Error("3", "m")
+    assert _coded(preset_with, {"code": 3, "kind": "k", "msg": "m"}, status, code="kind").error == Error("k", "m")
+    with_result = _coded(preset_with, {"code": 3, "file": {"url": "u"}}, status)
+    assert (with_result.state, with_result.result) == (WatchState.FAILED, None)
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_what_the_key_may_not_do_fails_no_task_whatever_the_table_lists(preset_with, code):
+    document = {"code": code, "file": {"url": "u"}}
+    told = _coded(preset_with, document, 400, failed=["400"], failed_when="code").trouble
+    assert told.code == CODES[str(code)]
 
 
 def test_a_long_reason_is_cut(preset_with):

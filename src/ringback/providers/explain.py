@@ -53,7 +53,11 @@ def explain(preset: Preset) -> str:
 
 def try_answer(preset: Preset, answer: Answer, task_id: str | None) -> dict[str, Any]:
     """What a saved answer says, as `ringback providers try` prints it. Without a task id it may be about any task."""
-    seen = preset.read(answer, task_id)
+    return told(preset.read(answer, task_id))
+
+
+def told(seen: Observation) -> dict[str, Any]:
+    """An observation, every part of it."""
     wait = seen.trouble.retry_after if seen.trouble is not None else seen.retry_after
     return {
         "state": seen.state.value if seen.state is not None else None,

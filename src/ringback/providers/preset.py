@@ -85,7 +85,7 @@ class Preset:
     def read_result(self, seen: Observation, answer: Answer) -> Observation:
         """What was seen, with the result; or a trouble when it cannot be had just now."""
         assert self.spec.result is not None, "there was a second request"
-        return result.concluded(self.spec.result, seen, answer)
+        return result.concluded(self.spec.result, self.spec.read.problem, seen, answer)
 
     def submitted(self, answer: Answer) -> Submitted:
         """The id, and what to remember, of an answer to a submission. Raises BadInput."""

@@ -101,7 +101,7 @@ class Reader:
             said = status.sentence(code, answer.status) if code is not None else str(exc)
             return waiting(Observation(trouble=_trouble(code or UNREADABLE, said)), answer)
         problem = self._reading.problem
-        named = self._named(document)
+        named = meaning_of_code(problem, document)
         if named == NOT_FOUND:
             return None
         if code is None and named is None and (problem is None or not problem.complains(document)):
@@ -129,7 +129,7 @@ class Reader:
                 return None, _trouble(UNREADABLE, str(exc))
             text = answer.body.decode("utf-8", "replace").strip() or None
             return text, self._meant(meaning, text, answer.status)
-        named = self._named(document)
+        named = meaning_of_code(self._reading.problem, document)
         if named is not None or meaning != BODY:
             return document, self._meant(named or meaning, document, answer.status, by_code=named is not None)
         return document, self._called(document, task_id)
@@ -140,13 +140,6 @@ class Reader:
             word = self._code(document) if by_code else str(http)
             return _Said(word, STATES[meaning], self._message(document) if by_code else None)
         return _trouble(meaning, self._complaint(document) or status.sentence(meaning, http))
-
-    def _named(self, document: Any) -> str | None:
-        """What the vendor's code means, where the preset says so of it."""
-        envelope = self._reading.problem
-        if envelope is None or not envelope.codes:
-            return None
-        return envelope.codes.get(self._code(document) or "")
 
     def _called(self, document: Any, task_id: str | None) -> _Said | Trouble:
         """What a good answer calls the task. What `when` finds beside a word for a failure is its reason."""
@@ -183,7 +176,7 @@ class Reader:
         return complaint(self._reading.problem, document)
 
     def _code(self, document: Any) -> str | None:
-        return _code(self._reading.problem, document)
+        return code_of(self._reading.problem, document)
 
     def _message(self, document: Any) -> str | None:
         return _message(self._reading.problem, document)
@@ -267,14 +260,22 @@ class Reader:
 
 def complaint(envelope: Envelope | None, document: Any) -> str | None:
     """The message of the vendor's envelope, with its code, on one line."""
-    code, message = _code(envelope, document), _message(envelope, document)
+    code, message = code_of(envelope, document), _message(envelope, document)
     if code is not None and envelope is not None and code in envelope.ok:
         code = None  # what says that nothing is wrong is no complaint
     said = f"{message} ({code})" if message and code else message or code or ""
     return documents.line(said, TROUBLE_LIMIT) or None
 
 
-def _code(envelope: Envelope | None, document: Any) -> str | None:
+def meaning_of_code(envelope: Envelope | None, document: Any) -> str | None:
+    """What the vendor's code means, where the preset says so of it."""
+    if envelope is None or not envelope.codes:
+        return None
+    return envelope.codes.get(code_of(envelope, document) or "")
+
+
+def code_of(envelope: Envelope | None, document: Any) -> str | None:
+    """The vendor's code."""
     return _words(envelope.code, document) if envelope is not None else None
 
 
