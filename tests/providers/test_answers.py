@@ -1,7 +1,8 @@
 """Every preset reads the saved answers beside this file as they say: tests/providers/ID/*.json.
 
-A file is one case or a list of them. `then` is the answer to the second request, for the result. What a case leaves
-out: the status is 200, the task is whichever the answer names, and what is not expected is null.
+A file is one case or a list of them. `then` is the answer to the second request, for the result; `times` are when the
+task finished and its result expires. What a case leaves out: the status is 200, the task is whichever the answer names,
+what is not expected is null, and times are not looked at.
 """
 
 import re
@@ -60,6 +61,7 @@ def test_a_saved_answer_is_read_as_it_says(id, case):
         seen = preset.read_result(seen, _answer(case["then"]))
     found = told(seen)
     assert {part: found[part] for part in PARTS} == _expected(case), case["promise"]
+    assert {name: found[name] for name in case.get("times", ())} == case.get("times", {})
     assert seen.unknown_word == case.get("unknown_word")
     wait = seen.trouble.retry_after if seen.trouble is not None else seen.retry_after
     assert wait == (timedelta(seconds=case["retry_after_s"]) if "retry_after_s" in case else None)

@@ -224,6 +224,16 @@ def test_the_vendors_own_places_are_open(id, task_id, params, base_url, may_go):
     assert _may_go(preset.ask(task_id, {**_good(preset), **params}, base_url).url, preset.about, base_url) is may_go
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [({}, '{"return_url":true}'), ({"req_json": '{"logo_info":{"add_logo":true}}'}, '{"logo_info":{"add_logo":true}}')],
+)
+def test_jimeng_is_asked_for_urls_unless_the_caller_says_otherwise(given, sent):
+    """Else it answers with the pictures themselves; a caller's watermark is in the same text."""
+    ask = shipped().get("jimeng").ask("t-1", {"req_key": "jimeng_t2i_v40", **given}, "")
+    assert json.loads(ask.body) == {"req_key": "jimeng_t2i_v40", "task_id": "t-1", "req_json": sent}
+
+
 # ---------------------------------------------------------------------- the catalogue as a whole
 
 
