@@ -16,6 +16,7 @@ from ringback.core.model import Answer, WatchState
 from ringback.providers import spec
 from ringback.providers.asking import request as asked
 from ringback.providers.preset import Preset
+from ringback.providers.submit import Submitted
 from ringback.providers.template import Values
 from ringback.simulator import Options, Simulator
 from ringback.simulator.dialect import Dialect
@@ -160,13 +161,13 @@ POST = {"method": "POST", "path": "/jobs"}
 )
 def test_an_answer_to_a_submission_has_the_id_where_it_is_looked_for(preset_with, submit, task_id):
     preset = preset_with(submit={**POST, **submit})
-    assert _submitted(preset, Dialect(preset, Options()).accepted(task_id, {}, BASE)).task_id == task_id
+    assert _submitted(preset, Dialect(preset, Options()).accepted(task_id, {}, BASE)[1]).task_id == task_id
 
 
 def test_an_id_that_is_a_url_leads_back_here(preset_with):
     submit = {**POST, "id": {"header": "operation-location"}}
     preset = preset_with(base_url=None, ask={"url": "{task_id}"}, submit=submit)
-    found = _submitted(preset, Dialect(preset, Options()).accepted("t-1", {}, BASE))
+    found = _submitted(preset, Dialect(preset, Options()).accepted("t-1", {}, BASE)[1])
     assert found.task_id == f"{BASE}/_poll/acme-video/t-1"
 
 
@@ -180,14 +181,34 @@ def test_an_id_that_is_a_url_leads_back_here(preset_with):
         ({"ask": {"path": "/{params.model}/jobs/{task_id}"},
           "submit": {**POST, "id": "id", "remember": {"model": {"at": "url", "match": "/([^/]+)/jobs/"}}}},
          {"params.model": "fast"}, {"model": "fast"}),
+        ({"ask": {"path": "/{params.model}/jobs/{task_id}"},
+          "submit": {**POST, "id": "id", "remember": {"model": {"at": "url", "match": "^https?://[^/]+/([^/]+)/jobs/"}}}},
+         {}, {"model": "model-of-t-1"}),
+        ({"ask": {"path": "/{params.project}/{params.model}/{+task_id}"},
+          "submit": {**POST, "id": "name", "remember": {
+              "project": {"at": "name", "match": "^projects/([^/]+)/"},
+              "model": {"at": "name", "match": "/models/([^/]+)/"}}}},
+         {"params.project": "p"}, {"project": "p", "model": "model-of-t-1"}),
         ({"ask": {"path": "/{params.key}/{task_id}"}, "submit": {**POST, "id": "id", "remember": {"key": "id"}}}, {},
          {"key": "t-1"}),
     ],
 )  # fmt: skip
 def test_what_is_to_be_remembered_is_in_the_answer(preset_with, tables, found, params):
-    """A URL to ask at, a URL that holds what was submitted with, or something made up."""
+    """A URL to ask at, a URL or an id that holds what was submitted with, or something made up."""
     preset = preset_with(**tables)
-    assert _submitted(preset, Dialect(preset, Options()).accepted("t-1", found, BASE)).params == params
+    assert _submitted(preset, Dialect(preset, Options()).accepted("t-1", found, BASE)[1]).params == params
+
+
+@pytest.mark.parametrize(
+    ("id", "called"),
+    [({"at": "name"}, "projects/p/t-1"), ({"at": "name", "match": "/jobs/([^/]+)$"}, "t-1"), ({"at": "id"}, "t-1")],
+)
+def test_a_task_is_called_what_its_preset_takes_for_its_id(preset_with, id, called):
+    """Params stand in it where the preset takes them out of it."""
+    remember = {"project": {"at": "name", "match": "^projects/([^/]+)/"}}
+    preset = preset_with(ask={"path": "/{params.project}/{+task_id}"}, submit={**POST, "id": id, "remember": remember})
+    task_id, reply = Dialect(preset, Options()).accepted("t-1", {"params.project": "p"}, BASE)
+    assert (task_id, _submitted(preset, reply)) == (called, Submitted(called, {"project": "p"}))
 
 
 # ---------------------------------------------------------------------- who may ask
@@ -416,6 +437,19 @@ async def test_an_item_of_a_batch_is_what_stands_within_the_answer_of_its_own(pr
 
 
 # ---------------------------------------------------------------------- many vendors in one
+
+
+async def test_a_path_that_is_a_placeholder_takes_no_submission_of_others(preset_with, client):
+    """Else whatever nobody knows would begin a task there. Under its own id it does, and where it is the only one."""
+    tables = {"id": "acme-any", "submit": {"method": "POST", "path": "/{+params.model}", "id": "id"}}
+    everywhere, other = preset_with(**tables), preset_with()
+    async with Simulator(Options(), presets=[everywhere, other]) as upstream:
+        unknown = await client.post(f"{upstream.url}/who/knows", json={"prompt": "a kite"})
+        assert (unknown.status_code, "id" in unknown.json()) == (404, False)
+        own = await client.post(f"{upstream.url}/acme-any/who/knows", json={"prompt": "a kite"})
+        assert (own.status_code, "id" in own.json()) == (200, True)
+    async with Simulator(Options(), presets=[everywhere]) as upstream:
+        assert "id" in (await client.post(f"{upstream.url}/who/knows", json={"prompt": "a kite"})).json()
 
 
 def _two(preset_with):

@@ -149,7 +149,8 @@ def simulate(
 ) -> None:
     """Run a local upstream that speaks every preset, to try things without a vendor, until Ctrl-C.
 
-    Any id becomes a task when it is first asked for. http://127.0.0.1:8304/ID is one preset, where paths are the same.
+    Any id becomes a task when it is first asked for. http://127.0.0.1:8304/ID is one preset, where paths are the same
+    or the vendor begins tasks at any path.
 
     Example: `ringback simulate --duration 10s --fail 0.1 --throttle 0.05`
     """

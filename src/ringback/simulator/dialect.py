@@ -6,7 +6,6 @@ routes.py. Pure: time and chance come in.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from ringback.providers.auth import Query
 from ringback.providers.base import Ask
 from ringback.providers.paths import MISSING
 from ringback.providers.preset import Preset
-from ringback.providers.submit import Place
+from ringback.providers.submit import Place, Submit
 from ringback.providers.template import ANSWER, PARAM, Values
 from ringback.simulator.planting import plant, satisfy
 from ringback.simulator.routes import Found, own_path
@@ -71,22 +70,27 @@ class Dialect:
         assert spec is not None, "only a preset with [result] has this route"
         return Reply(body=plant(self.sayings.good({}), spec.read.each[0].text, self._made(task_id, spec.read.text)))
 
-    def accepted(self, task_id: str, found: Found, base_url: str) -> Reply:
-        """The answer to a submission."""
-        spec = self.preset.spec
-        assert spec.submit is not None, "only a preset with [submit] has this route"
-        values = Values(task_id=task_id, params=_params(found))
-        brought = [(spec.submit.id, self._id_or_url(task_id, base_url))]
-        brought += [(place, self._remembered(name, values, base_url)) for name, place in spec.submit.remember.items()]
+    def accepted(self, id: str, found: Found, base_url: str) -> tuple[str, Reply]:
+        """What a new task is called, and the answer to its submission."""
+        submit = self.preset.spec.submit
+        assert submit is not None, "only a preset with [submit] has this route"
+        remembered = {name: self._remembered(name, id, found, base_url) for name in submit.remember}
+        params = {**_params(found), **remembered}
+        named = _named(id, submit, params)
+        task_id = submit.id.taken(named) or id
+        values = Values(task_id=task_id, params=params)
+        brought = [(submit.id, self._id_or_url(task_id, base_url))]
+        brought += [(place, remembered[name]) for name, place in submit.remember.items()]
         document: Any = self.sayings.good({})
         headers: dict[str, str] = {}
+        texts = [named, *self._asked_at(values, base_url)]
         for place, value in brought:
-            text = self._holding(place, value, values, base_url)
+            text = next((text for text in (value, *texts) if place.taken(text) == value), _holding(place, value))
             if place.header is not None:
                 headers.setdefault(place.header, text)
             elif place.at is not None and place.at.find(document) in (None, MISSING):
                 document = plant(document, place.at.each[0].text, text)
-        return Reply(body=document, headers=headers)
+        return task_id, Reply(body=document, headers=headers)
 
     def problem(self, meaning: str, message: str, status: int) -> Reply:
         """The vendor's own error."""
@@ -148,22 +152,21 @@ class Dialect:
         whole = ask.url is not None and "task_id" in ask.url.names
         return base_url + own_path("poll", self.preset, task_id) if whole else task_id
 
-    def _remembered(self, name: str, values: Values, base_url: str) -> str:
+    def _remembered(self, name: str, id: str, found: Found, base_url: str) -> str:
         """A URL to ask at, what was submitted with, or made-up text."""
         ask: Asking = self.preset.spec.ask
         if ask.url is not None and f"{PARAM}{name}" in ask.url.names:
-            return base_url + own_path("poll", self.preset, values.task_id)
-        return values.params.get(name) or f"{name}-of-{values.task_id}"
+            return base_url + own_path("poll", self.preset, id)
+        return str(found.get(f"{PARAM}{name}") or f"{name}-of-{id}")
 
-    def _holding(self, place: Place, value: str, values: Values, base_url: str) -> str:
-        """A text of which the preset takes this value: the value itself, or where the task is asked about."""
+    def _asked_at(self, values: Values, base_url: str) -> list[str]:
+        """Where the task is asked about: as a URL, and its path alone."""
         ask: Asking = self.preset.spec.ask
-        texts = [value]
-        if ask.path is not None:
-            with contextlib.suppress(BadInput):
-                path = ask.path.path(values)
-                texts += [path, base_url + path]
-        return next((text for text in texts if place.taken(text) == value), value)
+        try:
+            path = ask.path.path(values) if ask.path is not None else ""
+        except BadInput:
+            return []
+        return [base_url + path, path]
 
     # ------------------------------------------------------------------ who may ask
 
@@ -176,6 +179,27 @@ class Dialect:
 def _params(found: Found) -> dict[str, str]:
     return {name.removeprefix(PARAM): str(value) for name, value in found.items() if name.startswith(PARAM)}
 
+
+def _named(id: str, submit: Submit, params: Mapping[str, str]) -> str:
+    """A name of which the preset takes the id and the params that stand in it: `projects/P/locations/L/ID`."""
+    beside = (submit.id.at, submit.id.header)
+    within = [
+        (place, params[name])
+        for name, place in submit.remember.items()
+        if place.match is not None and (place.at, place.header) == beside
+    ]
+    named = "".join(_holding(place, value) for place, value in (*within, (submit.id, id))).replace("//", "/")
+    return named if all(place.taken(named) == value for place, value in within) else id
+
+
+def _holding(place: Place, value: str) -> str:
+    """The place's expression with the value in its group."""
+    if place.match is None:
+        return value
+    return _GROUP.sub(lambda _: value, place.match.text.strip("^$"), count=1)
+
+
+_GROUP = re.compile(r"\([^()]*\)")
 
 _INSTEAD = {
     "queued": ("queued", "running"),

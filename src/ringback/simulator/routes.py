@@ -27,7 +27,10 @@ Found = dict[str, Any]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One request of a preset. `weight` orders routes: what says more of a request is tried first."""
+    """One request of a preset. `weight` orders routes: what says more of a request is tried first.
+
+    The path of one that leads `anywhere` is a placeholder and nothing else.
+    """
 
     kind: Kind
     preset: Preset
@@ -38,6 +41,7 @@ class Route(msgspec.Struct, frozen=True):
     headers: Mapping[str, Template]
     body: Any
     weight: int
+    anywhere: bool
 
     def match(self, request: Request, path: str) -> Found | None:
         """What the request holds for each placeholder; None when it is another request."""
@@ -89,6 +93,7 @@ def _route(kind: Kind, preset: Preset, asking: Asking) -> Route:
         headers={name: value for name, value in asking.headers.items() if name != "accept"},
         body=body,
         weight=10 * sum(map(len, template.fixed)) + constraints,
+        anywhere=not any(part.strip("/") for part in template.fixed),
     )
 
 

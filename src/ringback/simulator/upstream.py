@@ -51,7 +51,8 @@ class _Task:
 class Simulator:
     """A local upstream that speaks one preset or many. Start it as a context manager, or with `start` and `stop`.
 
-    What begins with the id of a preset is asked of that one; all else of whichever knows the task, or fits best.
+    What begins with the id of a preset is asked of that one; all else of whichever knows the task, or fits best. Only
+    there, or where it is the only one, is a task begun by a preset that has no path for it but a placeholder.
     """
 
     def __init__(
@@ -105,10 +106,9 @@ class Simulator:
 
     def submit(self) -> str:
         """A new task, as the submit route makes one: its id."""
-        self._submitted += 1
-        id = str(UUID(digest(msgspec.json.encode(("task", self.options.seed, self._submitted))), version=4))
-        self._task(id).born_s = self._now()
-        return id
+        task_id = self._unused_id()
+        self._begun(task_id)
+        return task_id
 
     def script(self, task_id: str, replies: Sequence[Reply | Mapping[str, Any] | bytes]) -> None:
         """From now on: one reply a poll, the last one again and again. A mapping is sent as JSON with status 200."""
@@ -161,7 +161,8 @@ class Simulator:
         pinned = named if named in self._presets else None
         for route in self._routes:
             about = route.preset.about
-            if pinned in (None, about.id):
+            open_to_all = route.kind != "submit" or not route.anywhere or len(self._presets) == 1
+            if pinned == about.id or (pinned is None and open_to_all):
                 asked = f"/{rest}" if pinned is not None else path
                 found = route.match(request, asked.removeprefix(_prefix(about.base_url)))
                 if found is not None:
@@ -192,9 +193,10 @@ class Simulator:
     def _accept(self, dialect: Dialect, found: Found, request: Request) -> Reply:
         if not request.body:
             return dialect.problem(REJECTED, "the body must say what the task is", 400)
-        task_id = self.submit()
-        self._task(task_id).vendor = dialect.preset.about.id
-        return dialect.accepted(task_id, found, self.url)
+        task_id, reply = dialect.accepted(self._unused_id(), found, self.url)
+        task = self._begun(task_id)
+        task.vendor = dialect.preset.about.id
+        return reply
 
     def _poll(self, dialect: Dialect, task_id: str, task: _Task) -> Reply:
         if task.script:
@@ -235,6 +237,15 @@ class Simulator:
         return self._dialect(next(iter(self._presets.values())))
 
     # ------------------------------------------------------------------ memory
+
+    def _unused_id(self) -> str:
+        self._submitted += 1
+        return str(UUID(digest(msgspec.json.encode(("task", self.options.seed, self._submitted))), version=4))
+
+    def _begun(self, task_id: str) -> _Task:
+        task = self._task(task_id)
+        task.born_s = self._now()
+        return task
 
     def _task(self, task_id: str) -> _Task:
         if task_id not in self._tasks:
