@@ -109,8 +109,17 @@ def test_a_vendor_without_a_word_says_the_next_best(preset_with, states, said):
         assert _seen(preset, dialect.poll("t", Stage(stage, 1.0, 1), BASE)).state == state
 
 
-def test_a_vendor_that_cannot_say_that_a_task_runs_is_told(preset_with):
+def test_a_vendor_of_whose_words_only_the_last_are_known_says_another_one(preset_with):
+    """Whatever it really says while a task waits and runs: it is not listed, and read as running."""
     preset = preset_with(read={"state": "s", "states": {"done": "succeeded"}})
+    dialect = Dialect(preset, Options())
+    for state in ("queued", "running"):
+        seen = _seen(preset, dialect.poll("t", Stage(state, 0.5, 1), BASE))
+        assert (seen.state, seen.unknown_word) == (WatchState.RUNNING, "working")
+
+
+def test_a_vendor_that_cannot_say_that_a_task_runs_is_told(preset_with):
+    preset = preset_with(read={"rules": [{"when": "done", "becomes": "succeeded"}]})
     with pytest.raises(BadInput, match="acme-video has no way to say that a task is running"):
         Dialect(preset, Options()).poll("t", Stage("running", 0.5, 1), BASE)
 

@@ -150,7 +150,7 @@ def simulate(
     """Run a local upstream that speaks every preset, to try things without a vendor, until Ctrl-C.
 
     Any id becomes a task when it is first asked for. http://127.0.0.1:8304/ID is one preset, where paths are the same
-    or the vendor begins tasks at any path.
+    or the vendor begins tasks at any path. Watch with --every 1s where a preset likes fewer polls.
 
     Example: `ringback simulate --duration 10s --fail 0.1 --throttle 0.05`
     """

@@ -29,6 +29,9 @@ STATES_IN_ORDER = ("queued", "running", "succeeded", "failed", "cancelled")
 UNSUCCESSFUL = "unsuccessful"
 """Finished, but a rule makes it something else than succeeded."""
 
+UNREAD = "working"
+"""What a vendor says of whose words only the last ones are known: any other is running."""
+
 WHOLE = "@"
 
 Change = Callable[[Any], Any]
@@ -70,6 +73,8 @@ class Sayings:
             way = next((way for way in ways if self._is_read_as_meant(way)), None)
             if way is not None:
                 self._by_state.setdefault(way.state, []).append(way)
+        if self._read.state is not None and not (self.of("queued") or self.of("running")):
+            self._by_state["running"] = [Saying("running", 200, "any other word", (self._saying_word(UNREAD),))]
 
     def of(self, state: str) -> list[Saying]:
         """Every way to say it; none when the vendor has no word for it."""
