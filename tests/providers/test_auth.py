@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from ringback.core.errors import BadInput
+from ringback.providers.auth import NO_CREDENTIALS
 from ringback.providers.base import Ask
 from ringback.providers.schemes import KINDS, chosen
+from ringback.settings.sections import Account
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ASK = Ask(
@@ -206,6 +209,7 @@ ONE_OF = "expected one of none, bearer, header, query, basic, kling_jwt, tc3, vo
         ({"type": "header"}, ["auth.name: is missing; expected text"]),
         ({"type": "header", "name": "a:"}, ["auth.name: expected the name of a header, got 'a:'"]),
         ({"type": "query", "name": ""}, ["auth.name: expected text, got ''"]),
+        ({"type": "bearer", "credential": ""}, ["auth.credential: expected text, got ''"]),
         ({"type": "basic", "username": 1}, ["auth.username: expected text, got a whole number"]),
         ({"type": "tc3"}, ["auth.service: is missing; expected text"]),
         (
@@ -230,7 +234,41 @@ def test_a_wrong_table_is_told_with_its_key(raw, problems):
     assert found == problems
 
 
+NO_NAMES = ["My Token", "token ", "Token", "7up", "_token", "api-key", "tökén", "a\n"]
+OTHERS = ["base_url", "rate", "vendor", "headers", "params", "proxy", "ca_file", "token_file", "key_command"]
+
+
+@pytest.mark.parametrize("name", [*NO_NAMES, *OTHERS])
+@pytest.mark.parametrize(
+    ("type", "key"),
+    [("bearer", "credential"), ("header", "credential"), ("query", "credential"), ("basic", "username"),
+     ("basic", "password")],
+)  # fmt: skip
+def test_a_credential_has_a_name_that_an_account_can_have(type, key, name):
+    """Else nobody could ever configure the account, and would be told so by its first poll."""
+    found: list[str] = []
+    assert chosen({"type": type, **TABLES[type], key: name}, "auth", found) is None
+    assert found == [
+        f"auth.{key}: expected small letters, digits and _, such as 'api_key', got '{name}'"
+        if name in NO_NAMES
+        else f"auth.{key}: expected a credential, such as 'api_key': '{name}' is another key of an account"
+    ]
+
+
+def test_what_an_account_says_beside_its_credentials_is_known():
+    """Presets are read without the configuration."""
+    assert set(Account.model_fields) - Account.secret_keys == NO_CREDENTIALS
+
+
 def test_a_preset_needs_the_table(problems_with, preset_with):
     assert problems_with(auth=None) == ["auth: is missing; expected a table"]
     assert preset_with(auth=[{"type": "bearer"}]).about.credentials == ("api_key",)
     assert preset_with(auth={"type": "none"}).about.needs_account is False
+
+
+@pytest.mark.parametrize("type", TABLES)
+def test_what_an_account_needs_is_told_in_json(preset_with, type):
+    """A name that was checked is a text like any other."""
+    about = preset_with(auth={"type": type, **TABLES[type]}).about
+    told = msgspec.json.decode(msgspec.json.encode(about))
+    assert tuple(told["credentials"]) == about.credentials

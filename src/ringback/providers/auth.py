@@ -9,9 +9,10 @@ from the credential are in signers/.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 from urllib.parse import quote
 
 import msgspec
@@ -21,6 +22,36 @@ from ringback.core.errors import BadInput
 from ringback.providers.base import Ask
 from ringback.providers.tables import MaybeEmpty
 from ringback.providers.template import HeaderName
+
+NO_CREDENTIALS = frozenset({"vendor", "base_url", "rate", "headers", "params", "ca_file", "proxy"})
+"""What an account says beside its credentials."""
+
+_SOURCES = ("_file", "_command")
+"""What the key that says where a credential is had ends in."""
+
+
+class CredentialName(str):
+    """The name of a setting of the account that is a credential."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Raises ValueError with a sentence for what no account can have as one."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
+            raise ValueError(f"expected small letters, digits and _, such as 'api_key', got '{text}'")
+        if text in NO_CREDENTIALS or text.endswith(_SOURCES):
+            raise ValueError(f"expected a credential, such as 'api_key': '{text}' is another key of an account")
+        return super().__new__(cls, text)
+
+
+class MaybeCredentialName(MaybeEmpty):
+    """The name of a credential, or nothing."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Raises ValueError as CredentialName does."""
+        return super().__new__(cls, CredentialName(text) if text else text)
 
 
 class Auth(Protocol):
@@ -76,7 +107,7 @@ class Open(msgspec.Struct, Timeless, frozen=True, kw_only=True):
 class Bearer(msgspec.Struct, Timeless, frozen=True, kw_only=True):
     """`Authorization: Bearer KEY`."""
 
-    credential: str = "api_key"
+    credential: CredentialName = CredentialName("api_key")
 
     @property
     def credentials(self) -> tuple[str, ...]:
@@ -97,7 +128,7 @@ class Header(msgspec.Struct, Timeless, frozen=True, kw_only=True):
 
     name: HeaderName
     prefix: str = ""
-    credential: str = "api_key"
+    credential: CredentialName = CredentialName("api_key")
 
     @property
     def credentials(self) -> tuple[str, ...]:
@@ -118,7 +149,7 @@ class Query(msgspec.Struct, Timeless, frozen=True, kw_only=True):
     """A parameter of the query: `?key=KEY`."""
 
     name: str
-    credential: str = "api_key"
+    credential: CredentialName = CredentialName("api_key")
 
     @property
     def credentials(self) -> tuple[str, ...]:
@@ -138,8 +169,8 @@ class Query(msgspec.Struct, Timeless, frozen=True, kw_only=True):
 class Basic(msgspec.Struct, Timeless, frozen=True, kw_only=True):
     """`Authorization: Basic base64(USERNAME:PASSWORD)` (RFC 7617). An empty name stands for nothing."""
 
-    username: MaybeEmpty = MaybeEmpty("username")
-    password: MaybeEmpty = MaybeEmpty("password")
+    username: MaybeCredentialName = MaybeCredentialName("username")
+    password: MaybeCredentialName = MaybeCredentialName("password")
 
     @property
     def credentials(self) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def _about(spec: Spec) -> About:
         menu=spec.menu,
         notes=spec.notes,
         hosts=tuple(str(host) for host in spec.hosts),
-        credentials=spec.auth.credentials,
+        credentials=tuple(map(str, spec.auth.credentials)),
         needs_account=bool(spec.auth.credentials) or (base is None and spec.ask.url is None),
         params=spec.needs,
         defaults={name: str(param.default) for name, param in described.items() if param and param.default is not None},

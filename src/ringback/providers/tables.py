@@ -26,7 +26,7 @@ BAD: Any = object()
 
 
 class MaybeEmpty(str):
-    """Text that may be empty."""
+    """Text that may be empty; so may that of a class that is one."""
 
     __slots__ = ()
 
@@ -122,7 +122,8 @@ def _scalar(kind: Any, raw: object, where: str, problems: list[str]) -> Any:
         problems.append(_expected(where, _describe(kind), raw))
         return BAD
     words = typing.get_args(kind)
-    if not isinstance(raw, str) or not (raw.strip() or kind is MaybeEmpty) or (words and raw not in words):
+    may_be_empty = isinstance(kind, type) and issubclass(kind, MaybeEmpty)
+    if not isinstance(raw, str) or not (raw.strip() or may_be_empty) or (words and raw not in words):
         problems.append(_expected(where, _describe(kind), raw) + _suggestion(raw, words))
         return BAD
     try:
