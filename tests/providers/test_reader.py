@@ -397,8 +397,11 @@ def test_a_problem_is_told_in_the_vendors_words_on_one_line(preset_with, seen_by
     assert seen_by(preset_with(read={**WORDS, "problem": problem}), document).trouble.message == message
 
 
-@pytest.mark.parametrize("said", [{"error": {"message": "so"}}, {"message": "so"}, {"error": "so"}, {"detail": "so"},
-                                  {"errors": [{"message": "so"}]}, {"errors": ["so"]}, {"msg": "so"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "said",
+    [{"error": {"message": "so"}}, {"message": "so"}, {"error": "so"}, {"detail": [{"msg": "so"}]}, {"detail": "so"},
+     {"errors": [{"message": "so"}]}, {"errors": ["so"]}, {"msg": "so"}],
+)  # fmt: skip
 def test_where_an_error_mostly_says_what_it_is_is_looked_at_anyway(preset_with, seen_by, said):
     assert seen_by(preset_with(), said, 400).trouble.message == "so"
     assert seen_by(preset_with(), {}, 400).trouble.message == "the provider does not accept the request (HTTP 400)"

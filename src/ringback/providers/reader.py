@@ -44,7 +44,8 @@ LARGEST_NUMBER = 2**53
 """Progress beyond it is no progress, and no receiver could read it exactly."""
 
 USUAL_MESSAGES = Path(
-    "error.message || message || error || detail || errors[0].message || errors[0] || msg || description"
+    "error.message || message || error || detail[0].msg || detail"
+    " || errors[0].message || errors[0] || msg || description"
 )
 """Where an error that no preset describes mostly says what it is."""
 
