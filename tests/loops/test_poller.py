@@ -254,7 +254,7 @@ async def test_an_account_that_is_gone_leaves_its_watches_waiting(daemon, upstre
 async def test_the_key_does_not_go_to_another_host(daemon, upstream, clock):
     """Neither the preset's base URL nor the account's: not asked at all."""
     watch = await daemon.register("t")
-    daemon.accounts.agree({"302ai": AccountTerms(base_url="https://evil.example\\@api.302.ai")})
+    daemon.agree({"302ai": AccountTerms(base_url="https://evil.example\\@api.302.ai")})
     await daemon.poll()
     assert upstream.asked == []
     assert (await daemon.store.watch(watch.id)).problem.code in ("blocked_host", "bad_params")
@@ -411,7 +411,7 @@ async def test_a_reload_during_a_poll_sends_no_new_key_to_the_old_host(make_daem
     clock.turn(10 * SECOND)
     await daemon.poll()
     asked = [(url.split("/")[2], key) for url, key in zip(upstream.urls, upstream.keys, strict=True)]
-    assert set(asked) == {("old.example", "Bearer k-1"), ("new.example", "Bearer new")}
+    assert set(asked) == {("old.example", "Bearer sk-one"), ("new.example", "Bearer new")}
 
 
 @pytest.mark.parametrize("by", [timedelta(days=-1), timedelta(days=1)])

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from ringback.core.model import Answer
 
-AT_MOST = 32 * 1024 * 1024
-"""Bytes of all answers: some 14,000 small ones."""
+AT_MOST = 4 * 1024 * 1024
+"""Bytes of all answers: some 1,600 small ones."""
 
 _WITH_EACH = 2048
 """Bytes that an answer takes beside its body, about."""

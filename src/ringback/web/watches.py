@@ -166,7 +166,7 @@ async def history(id: str, *, parts: Having, caller: By, limit: Limit = 100, cur
 async def answer(id: str, parts: Having, caller: By) -> Response:
     """The provider's last answer, as it came.
 
-    One that changed nothing is kept in memory alone, up to 32 MiB of them: after a restart, or past that, it is the
+    One that changed nothing is kept in memory alone, up to 4 MiB of them: after a restart, or past that, it is the
     last one that changed something.
     """
     await parts.intake.find(id, caller)
