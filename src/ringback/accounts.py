@@ -58,17 +58,19 @@ class Accounts:
     def __init__(self, store: Store, telemetry: Telemetry) -> None:
         self._store = store
         self._telemetry = telemetry
-        self._most = 1
+        self._concurrency = 1
         self._terms: Mapping[str, AccountTerms] = {}
         self._accounts: dict[str, _Account] = {}
+        self._in_flight = 0
         self._sequences: dict[str, int] = {}
 
     def agree(self, terms: Mapping[str, AccountTerms], *, concurrency: int) -> None:
         """Work by these terms from now on; rates that changed start anew.
 
-        Of the polls at once, `concurrency`, one account may have a quarter, so that a slow one holds up no other.
+        Of the polls at once, `concurrency`, an account may have a quarter of those that the others leave it: some are
+        left however many accounts are slow.
         """
-        self._most = max(concurrency // 4, 1)
+        self._concurrency = concurrency
         for name, account in self._accounts.items():
             rate = terms[name].per_second if name in terms else None
             if account.bucket.per_second != rate:
@@ -100,24 +102,21 @@ class Accounts:
         limits: dict[str, int] = {}
         for name, account in self._accounts.items():
             account.bucket = account.bucket.filled(now, account.health.share)
-            if account.health.rests_at(now):
-                continue
-            most = 1 if account.health.on_trial else self._most
-            limits[name] = account.bucket.allows(max(most - account.in_flight, 0)) * account.at_once
+            if not account.health.rests_at(now):
+                limits[name] = account.bucket.allows(self._room(account)) * account.at_once
         return limits
 
     def may_begin(self, name: str) -> bool:
         """Whether one more request of the account may go now, of those whose watches were claimed."""
         account = self._of(name)
-        most = 1 if account.health.on_trial else self._most
-        return account.at_once == 1 or account.bucket.allows(max(most - account.in_flight, 0)) > 0
+        return account.at_once == 1 or account.bucket.allows(self._room(account)) > 0
 
     def next_turn_at(self, now: datetime) -> datetime | None:
         """When a rate next lets a poll of some account go that has room for it."""
         times = [
             account.bucket.next_at(now, account.health.share)
             for account in self._accounts.values()
-            if account.bucket.allows(1) == 0 and account.in_flight < self._most and not account.health.rests_at(now)
+            if account.bucket.allows(1) == 0 and self._room(account) and not account.health.rests_at(now)
         ]
         return min(times, default=None)
 
@@ -128,13 +127,20 @@ class Accounts:
         """
         account = self._of(name)
         account.in_flight += 1
+        self._in_flight += 1
         account.at_once = max(account.at_once, at_once)
         if asks:
-            account.bucket = account.bucket.taken(1)
+            self.asks(name)
+
+    def asks(self, name: str) -> None:
+        """One more request of the account goes out, whether or not its rate lets it: what comes after waits for it."""
+        account = self._of(name)
+        account.bucket = account.bucket.taken(1)
 
     def ended(self, name: str) -> None:
         """A poll of the account came to its end."""
         self._of(name).in_flight -= 1
+        self._in_flight -= 1
 
     def resting(self, name: str, now: datetime) -> Trouble | None:
         """Why the account is left alone just now, and for how long; None when it is not."""
@@ -180,6 +186,12 @@ class Accounts:
         for account in self._accounts.values():
             account.health = health.shifted(account.health, by)
             account.bucket = account.bucket.shifted(by)
+
+    def _room(self, account: _Account) -> int:
+        """How many more polls of the account may be under way, whatever its rate."""
+        others = self._in_flight - account.in_flight
+        most = 1 if account.health.on_trial else max((self._concurrency - others) // 4, 1)
+        return max(most - account.in_flight, 0)
 
     def _of(self, name: str) -> _Account:
         known = self._accounts.get(name)

@@ -190,6 +190,7 @@ class App:
             clock=self.clock,
             telemetry=self.telemetry,
             wake=partial(self.beat.wake_at, "poll"),
+            hurry=partial(self.beat.hurry, "poll"),
             report=partial(self.beat.report, "poll"),
         )
         self.destinations = Destinations(self.store, self.telemetry)
@@ -237,7 +238,8 @@ class App:
         self._configured = frozenset(followed)
         self.settings = agreed.settings
         self._instance_secret, self._tokens = secret, tokens
-        self.outbound.egress, self._callback_via = egress_of(agreed.settings), callback_via(agreed.settings)
+        self.outbound.renew(egress_of(agreed.settings))
+        self._callback_via = callback_via(agreed.settings)
         self.accounts.agree(agreed.accounts, concurrency=agreed.polling.concurrency)
         self.intake.terms = agreed.intake
         self.poller.terms = agreed.polling

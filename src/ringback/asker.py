@@ -9,6 +9,7 @@ go there (promise 6), and the way out. Whatever goes wrong is an Observation wit
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
@@ -32,6 +33,9 @@ TIMEOUT_S = 30.0
 
 OF_ONE = (NOT_FOUND, REJECTED)
 """Why many tasks are refused as a whole when it may be because of one of them: then each is asked about alone."""
+
+LEFT_OUT = 10_000
+"""Watches of which is remembered that they are to be asked about alone."""
 
 RESULT_TRIES = 5
 """Answers in a row without the result of a task that has succeeded; then it is told without."""
@@ -111,6 +115,8 @@ class Asker:
             self._left_out.discard(watches[0].id)
             return [await self._ask(watches[0])]
         told = await self._ask_many(watches)
+        if len(self._left_out) > LEFT_OUT:
+            self._left_out.clear()  # some may be followed no longer
         self._left_out.update(watch.id for watch in watches if watch.id not in told)
         return [told.get(watch.id) for watch in watches]
 
@@ -174,13 +180,13 @@ class Asker:
             if refused is not None:
                 return dict.fromkeys(every, self._told(refused, answer, first.account))
             parts = way.provider.split(answer, ids)
-            for watch in watches:
-                if watch.task_id in parts:
-                    seen = await self._read(watch, way, parts[watch.task_id])
-                    told[watch.id] = self._told(seen, parts[watch.task_id], watch.account, catalogue)
+            there = [watch for watch in watches if watch.task_id in parts]
+            every_seen = await asyncio.gather(*(self._read(watch, way, parts[watch.task_id]) for watch in there))
+            for watch, seen in zip(there, every_seen, strict=True):
+                told[watch.id] = self._told(seen, parts[watch.task_id], watch.account, catalogue)
         except RingbackError as error:
             trouble = Observation(trouble=_trouble(error))
-            return {**dict.fromkeys(every, self._told(trouble, None, first.account)), **told}
+            return dict.fromkeys(every, self._told(trouble, None, first.account))
         return told
 
     def about(self, provider: str) -> About | None:
@@ -267,6 +273,7 @@ class Asker:
             ask = way.provider.ask_result(seen, answer, watch.task_id, way.params, way.terms.base_url or "")
             if ask is None:
                 return seen
+            self._accounts.asks(watch.account)
             whole = way.provider.read_result(seen, await self._answer(ask, watch.account, way))
         except OutboundError as error:
             whole = Observation(trouble=_trouble(error))

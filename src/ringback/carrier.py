@@ -59,7 +59,7 @@ class Transport(Protocol):
         """Close every connection; what is under way breaks off."""
 
     def renew(self) -> None:
-        """Use no connection again that is there now: who may be called has changed."""
+        """Use no connection again that is there now; what is under way goes on."""
 
 
 class Carrier:
@@ -164,14 +164,24 @@ class Carrier:
         return None
 
     def _keep(self, origin: Origin, connection: Connection) -> None:
-        if self._closed or self._idle_count >= IDLE or not connection.fit:
+        if self._closed or not connection.fit:
             connection.close()
             return
+        if self._idle_count >= IDLE:
+            self._close_the_oldest()
         loop = asyncio.get_running_loop()
         self._idle.setdefault(origin, deque()).append((connection, loop.time()))
         self._idle_count += 1
         if self._sweep is None:
             self._sweep = loop.call_later(IDLE_S, self._close_the_old)
+
+    def _close_the_oldest(self) -> None:
+        """The one that was used longest ago."""
+        origin, kept = min(((o, kept) for o, kept in self._idle.items() if kept), key=lambda found: found[1][0][1])
+        kept.popleft()[0].close()
+        self._idle_count -= 1
+        if not kept:
+            del self._idle[origin]
 
     def _close_the_idle(self) -> None:
         for connection in [one for kept in self._idle.values() for one, _ in kept]:

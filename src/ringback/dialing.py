@@ -70,7 +70,7 @@ class Dialer:
         try:
             if self._proxy is None:
                 return await self._direct(origin, self._context)
-            connection = await self._direct(self._proxy, self._to_proxy)
+            connection = await self._there(self._proxy)
             return await self._tunnel(connection, origin) if origin.scheme == "https" else connection
         except TimeoutError as exc:
             raise httpx.ConnectTimeout("no connection in time") from exc
@@ -93,6 +93,13 @@ class Dialer:
             )
             return connection
 
+    async def _there(self, proxy: Origin) -> Connection:
+        """A connection to the proxy. Raises httpx.ProxyError: what is wrong with it is no fault of the origin."""
+        try:
+            return await self._direct(proxy, self._to_proxy)
+        except (OSError, RuntimeError) as exc:
+            raise httpx.ProxyError("no connection to the proxy") from exc
+
     async def _tunnel(self, connection: Connection, origin: Origin) -> Connection:
         """Have the proxy connect us, and speak TLS with whoever is there."""
         asked = f"{origin.host}:{origin.port}".encode()
@@ -100,7 +107,8 @@ class Dialer:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 answer = await connection.exchange(head, CONNECT_ANSWER_LIMIT, no_body=True)
-                transport = connection.transport if answer.status == HTTPStatus.OK else None
+                good = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES  # RFC 9110, 9.3.6: any of these
+                transport = connection.transport if good else None
                 return await _within(_there(transport), self._context, origin.host.strip("[]"))
         except BaseException:
             connection.close()

@@ -69,7 +69,8 @@ class _Lines:
             case 14 if name.lower() == b"content-length":
                 self.length = int(value)
             case 17 if name.lower() == b"transfer-encoding":
-                self.chunked = value.rstrip().lower().endswith(b"chunked")
-                self.length = None
+                if self.chunked or value.strip().lower() != b"chunked":
+                    raise BadHead  # nobody asked for another one
+                self.chunked, self.length = True, None
         if len(self.headers) > LINES:
             raise BadHead

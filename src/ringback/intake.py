@@ -238,6 +238,9 @@ def _joined(watch: Watch, wanted: Draft, now: datetime, *, standing: bool = Fals
         deadline_at = now + wanted.deadline
         due = min(joined.next_poll_at or now, deadline_at)
         joined = replace(joined, deadline_at=deadline_at, next_poll_at=due)
+    if joined.interval and joined.interval != watch.interval and joined.next_poll_at is not None:
+        soon = max(now + joined.interval, joined.not_before_at or now)
+        joined = replace(joined, next_poll_at=min(joined.next_poll_at, soon))
     return watch if joined == watch else replace(joined, version=watch.version + 1)
 
 

@@ -15,15 +15,15 @@ import functools
 import re
 import socket
 import ssl
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import httpx
 import msgspec
 
-from ringback import __version__
+from ringback import __version__, coding
 from ringback.carrier import Request, host_of, spelled
+from ringback.coding import Undecodable
 from ringback.connection import Reply, TooMuch
 from ringback.core.errors import RingbackError
 from ringback.core.model import Answer
@@ -61,8 +61,11 @@ BLOCKED = "blocked"
 CODES = (DNS, REFUSED, UNREACHABLE, TIMEOUT, TLS, PROTOCOL, TOO_LARGE, BLOCKED)
 
 BODY_LIMIT = 4 * 1024 * 1024
-PER_ORIGIN = 128
-"""Requests to one origin at a time; the rest wait their turn, so that a slow one cannot take every connection."""
+PER_ORIGIN = 256
+"""Requests to one origin at a time; the rest wait their turn, so that a slow one cannot take every connection.
+
+As many as there are polls at once (polling.concurrency), so that these wait where they are seen to: in the store.
+"""
 
 TARGETS = 1024
 """URLs of which is remembered how they are asked, and headers that are kept once for all requests with the same."""
@@ -121,8 +124,7 @@ class OutboundError(RingbackError):
 class Outbound:
     """Sends requests. One transport a way, each with its own connections.
 
-    `egress` judges the guarded ones. It may be exchanged: the new one judges every request and connection from then on,
-    and what the old one let be connected is not used again.
+    `egress` judges the guarded ones.
     """
 
     def __init__(
@@ -132,22 +134,20 @@ class Outbound:
         egress: Egress | None = None,
         per_origin: int = PER_ORIGIN,
     ) -> None:
-        self._egress = egress or Egress()
+        self.egress = egress or Egress()
         self._carrier = carrier
         self._transports: dict[Via, Transport] = {}
         self._slots = Slots(per_origin)
 
-    @property
-    def egress(self) -> Egress:
-        """Where guarded requests may go."""
-        return self._egress
+    def renew(self, egress: Egress) -> None:
+        """Have another guard, and make every connection anew: whom it trusts is read again from the files that say so.
 
-    @egress.setter
-    def egress(self, egress: Egress) -> None:
-        self._egress = egress
-        for via, transport in self._transports.items():
-            if via.guarded:
-                transport.renew()
+        What is under way goes on.
+        """
+        self.egress = egress
+        transports, self._transports = self._transports, {}
+        for transport in transports.values():
+            transport.renew()
 
     async def send(
         self,
@@ -202,7 +202,7 @@ class Outbound:
             raise _error(TOO_LARGE, request.origin, f"sent an answer of more than {body_limit} bytes") from exc
         except Blocked as exc:
             raise _error(BLOCKED, request.origin, f"may not be called: {exc.message}") from exc
-        except (httpx.HTTPError, httpx.StreamError, OSError, _Undecodable) as exc:
+        except (httpx.HTTPError, httpx.StreamError, OSError, Undecodable) as exc:
             code, says = _meaning(exc)
             raise _error(code, request.origin, says) from exc
 
@@ -290,16 +290,12 @@ def _target(url: str) -> tuple[Origin, bytes] | None:
 # ---------------------------------------------------------------------- the answer
 
 
-class _Undecodable(Exception):
-    """The body is not what its content-encoding says."""
-
-
 def _answer(reply: Reply, limit: int, *, truncate: bool) -> Answer:
     headers = _headers(reply)
     body = reply.body
     encoding = headers.get("content-encoding", "identity").strip().lower() or "identity"
     if encoding != "identity":
-        body = _plain(body, encoding, limit, truncate=truncate)
+        body = coding.plain(body, encoding, limit, truncate=truncate)
         for name in ("content-encoding", "content-length"):
             headers.pop(name, None)
     return Answer(status=reply.status, headers=headers, body=body)
@@ -332,32 +328,6 @@ def _text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def _plain(packed: bytes, encoding: str, limit: int, *, truncate: bool) -> bytes:
-    """The body unpacked, and never a byte beyond the limit: a bomb costs what an honest body costs.
-
-    We ask for identity, but gateways compress regardless, and a receiver that took an event must not count as failed
-    for that. So gzip and deflate are unpacked.
-    """
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        if truncate:
-            return b""
-        raise _Undecodable
-    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    try:
-        body = unpacking.decompress(packed, limit + 1)
-    except zlib.error as exc:
-        if truncate:
-            return b""
-        raise _Undecodable from exc
-    if truncate:
-        return body[:limit]
-    if len(body) > limit:
-        raise TooMuch
-    if packed and not unpacking.eof:
-        raise _Undecodable
-    return body
-
-
 # ---------------------------------------------------------------------- what exceptions mean
 
 
@@ -370,17 +340,17 @@ CAUSES: tuple[tuple[type[BaseException], str, str], ...] = (
 """What lies under it decides first: httpx calls all of these ConnectError."""
 
 KINDS: tuple[tuple[type[BaseException], str, str], ...] = (
-    (httpx.ProxyError, UNREACHABLE, "cannot be reached: the proxy refused"),
+    (httpx.ProxyError, UNREACHABLE, "cannot be reached: the proxy refused, or is not there"),
     (httpx.TimeoutException, TIMEOUT, "did not answer in time"),
     (httpx.ConnectError, UNREACHABLE, "cannot be reached"),
-    (_Undecodable, PROTOCOL, "sent a body that is not what its content-encoding says, or one nobody asked for"),
+    (Undecodable, PROTOCOL, "sent a body that is not what its content-encoding says, or one nobody asked for"),
     (Exception, PROTOCOL, "broke off, or does not speak HTTP"),
 )
 
 
 def _meaning(exc: Exception) -> tuple[str, str]:
     """The code, and the sentence after the origin. Foreign words are left out: they may quote what was sent."""
-    for cause in _causes(exc):
+    for cause in () if isinstance(exc, httpx.ProxyError) else _causes(exc):
         for kind, code, says in CAUSES:
             if isinstance(cause, kind):
                 reason = getattr(cause, "verify_message", None)

@@ -8,12 +8,14 @@ microseconds; a law that knows much has to learn some more before it is worth it
 
 from __future__ import annotations
 
+import functools
+import math
 from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
 
-from ringback.core.cadence import Pace, learned
+from ringback.core.cadence import Learned, Pace, learned
 from ringback.core.law import Kind, Law, kind_of
 from ringback.core.model import Watch
 from ringback.store.base import Store
@@ -22,7 +24,10 @@ WORTH_IT = 40
 """A table is made anew when its law has learned a fortieth of what it weighs."""
 
 AT_MOST = 1000
-"""Tables: one for each kind and each interval that somebody asked for. Each takes 8 KB; the oldest goes."""
+"""Tables: one for each kind and step of intervals. Each takes 8 KB; the oldest goes."""
+
+STEP = 1.05
+"""Intervals that are as near to each other share a table, so that callers who choose theirs freely do not fill it."""
 
 
 class _Made(msgspec.Struct, frozen=True):
@@ -47,14 +52,22 @@ class Pacing:
         if law is None:
             return configured
         least = configured.least(watch)
-        interval = max(configured.cadence.gap(watch, now), least)
+        interval = _step_of(max(configured.cadence.gap(watch, now), least))
         made = self._made.get((kind, interval))
         if made is None or made.configured != configured or _has_learned(made.law, law):
             cadence = learned(law, interval, replace(configured, min_interval=least))
-            made = self._made[kind, interval] = _Made(replace(configured, cadence=cadence), law, configured)
+            pace = replace(configured, cadence=cadence) if isinstance(cadence, Learned) else configured
+            made = self._made[kind, interval] = _Made(pace, law, configured)
             while len(self._made) > AT_MOST:
                 del self._made[next(iter(self._made))]
         return made.pace
+
+
+@functools.lru_cache(AT_MOST)
+def _step_of(interval: timedelta) -> timedelta:
+    """The interval that stands for this one and those near it."""
+    steps = round(math.log(max(interval.total_seconds(), 0.001), STEP))
+    return timedelta(seconds=STEP**steps)
 
 
 def _has_learned(before: Law, now: Law) -> bool:

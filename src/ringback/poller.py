@@ -48,7 +48,10 @@ class PollTerms(msgspec.Struct, frozen=True):
 
 
 class Poller:
-    """Claims due watches and polls each in a task of its own, at most `concurrency` at once."""
+    """Claims due watches and polls each in a task of its own, at most `concurrency` at once.
+
+    `wake` has the next tick at a time, `hurry` as soon as may be: watches are due, and there is room again.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Poller:
         clock: Clock,
         telemetry: Telemetry,
         wake: Callable[[datetime], None],
+        hurry: Callable[[], None],
         report: Callable[[Exception], None],
     ) -> None:
         self.terms = terms
@@ -69,6 +73,7 @@ class Poller:
         self._clock = clock
         self._telemetry = telemetry
         self._wake = wake
+        self._hurry = hurry
         self._report = report
         self._pacing = Pacing(store)
         self._in_flight = UnderWay()
@@ -106,7 +111,9 @@ class Poller:
         """Claim what is due and begin with it; whether there may be more that can be begun with now."""
         free = min(self.terms.concurrency - len(self._in_flight), A_FEW)
         claimed = await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now))
-        groups = self._asker.together([watch for watch in claimed if watch.id not in self._in_flight])
+        due = [watch for watch in claimed if watch.id not in self._in_flight]
+        groups = self._asker.together([watch for watch in due if not _is_to_be_left_alone(watch, now)])
+        groups += [[watch] for watch in due if _is_to_be_left_alone(watch, now)]
         begun = [await self._begin(group, now) for group in groups]
         return len(claimed) == A_FEW and any(begun)
 
@@ -116,36 +123,41 @@ class Poller:
         While its account is left alone only those at their deadline have a turn.
         """
         account = group[0].account
-        resting = self._accounts.resting(account, now)
+        resting, instead = self._accounts.resting(account, now), None
         if resting is not None:
             await self._put_off([watch for watch in group if now < watch.deadline_at], resting, now)
             group = [watch for watch in group if now >= watch.deadline_at]
+            instead = Observation(trouble=resting)
+        elif _is_to_be_left_alone(group[0], now):
+            instead = _as_it_is(group[0])
         elif not self._accounts.may_begin(account):
             await self._store.reschedule([Reschedule(watch) for watch in group])  # due, when the rate lets them
             return False
         if group:
-            self._accounts.began(account, at_once=self._asker.at_once(group[0].provider), asks=resting is None)
+            self._accounts.began(account, at_once=self._asker.at_once(group[0].provider), asks=instead is None)
             for watch in group:
                 self._telemetry.poll_began(now - (watch.next_poll_at or now))
             ids = [watch.id for watch in group]
-            self._in_flight.begin(ids, self._turn(group, resting), name=f"poll-{ids[0]}")
+            self._in_flight.begin(ids, self._turn(group, instead), name=f"poll-{ids[0]}")
         return True
 
-    async def _turn(self, group: Sequence[Watch], resting: Trouble | None) -> None:
+    async def _turn(self, group: Sequence[Watch], instead: Observation | None) -> None:
         """One poll, whatever becomes of it: a surprise ends nobody else's turn, and a lease brings its watches back."""
         outcomes = ["problem"] * len(group)
         account = group[0].account
         try:
-            outcomes = await self.poll(group, resting)
+            outcomes = await self.poll(group, instead)
         except Exception as error:  # noqa: BLE001 - a surprise is said, not passed on
             self._report(error)
         finally:
-            crowded = len(self._in_flight) >= self.terms.concurrency or account in self._exhausted
+            full = len(self._in_flight) >= self.terms.concurrency
             self._in_flight.end([watch.id for watch in group])
             self._accounts.ended(account)
             for outcome in outcomes:
                 self._telemetry.poll_ended(outcome)
-            if crowded:
+            if full or account in self._exhausted:
+                self._hurry()
+            elif self._exhausted:  # what one account does not take is the others'
                 self._wake(self._clock.now())
 
     async def _next_at(self, now: datetime) -> datetime | None:
@@ -158,13 +170,13 @@ class Poller:
 
     # ------------------------------------------------------------------ one poll
 
-    async def poll(self, group: Sequence[Watch], resting: Trouble | None = None) -> list[str]:
+    async def poll(self, group: Sequence[Watch], instead: Observation | None = None) -> list[str]:
         """One poll of a watch, or of several that one request asks about; says what came of each.
 
-        `resting`: the account may not be asked, but the watches are at their deadline.
+        `instead` of an answer: nobody may be asked, but the watches are at their deadline.
         """
-        told = await self._asker.ask(group) if resting is None else [Told(Observation(trouble=resting))] * len(group)
-        return [await self._conclude(watch, one, asked=resting is None) for watch, one in zip(group, told, strict=True)]
+        told = await self._asker.ask(group) if instead is None else [Told(instead)] * len(group)
+        return [await self._conclude(watch, one, asked=instead is None) for watch, one in zip(group, told, strict=True)]
 
     async def _conclude(self, watch: Watch, told: Told | None, *, asked: bool) -> str:
         """Note what it says of the account, decide, keep: each watch by itself, so that a bad one hurts no other."""
@@ -287,3 +299,14 @@ class Poller:
             return False
         self._full_until = None
         return True
+
+
+def _is_to_be_left_alone(watch: Watch, now: datetime) -> bool:
+    """Whether its provider asked for patience beyond its deadline, which is all that it is due for."""
+    return watch.not_before_at is not None and now < watch.not_before_at
+
+
+def _as_it_is(watch: Watch) -> Observation:
+    """What was last seen of it, as if it were seen again."""
+    problem = watch.problem
+    return lifecycle.SAME if problem is None else Observation(trouble=Trouble(problem.code, problem.message))

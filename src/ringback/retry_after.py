@@ -21,12 +21,12 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
-    number = _SECONDS.fullmatch(text)
+    number = _SECONDS.fullmatch(text) or _SECONDS.fullmatch(text.partition(",")[0])  # two such lines: "5, 5"
     if number is None:
         return _until(text, now)
     if number[1] == "-":
         return timedelta()
-    return timedelta(seconds=min(float(text), AT_MOST.total_seconds()))
+    return timedelta(seconds=min(float(number[0]), AT_MOST.total_seconds()))
 
 
 def _until(text: str, now: datetime) -> timedelta | None:

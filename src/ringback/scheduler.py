@@ -96,9 +96,14 @@ class Beat:
         """Run a duty now; when it is running, once more after that."""
         self._turns[name].wake()
 
+    def hurry(self, name: str) -> None:
+        """Run a duty as soon as may be: sooner than its turns are apart otherwise."""
+        self._turns[name].arm(self.clock.now(), LEAST_WAIT_S)
+
     def wake_at(self, name: str, at: datetime) -> None:
         """Run a duty at that time, if it would not run before."""
-        self._turns[name].arm(at)
+        turn = self._turns[name]
+        turn.arm(at, turn.apart_s)
 
     def last_run_ago(self, name: str) -> timedelta:
         """How long ago a duty last came to its end: what the watchdog and /healthz look at."""
@@ -153,7 +158,7 @@ class _Turn:
         self._beat = beat
         self._again = False
         self._task: asyncio.Task[None] | None = None
-        self._apart_s = apart_s
+        self.apart_s = apart_s
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: datetime | None = None
 
@@ -194,13 +199,13 @@ class _Turn:
             if not self._again or self.stopped:
                 break
         if next_at is not None:
-            self.arm(next_at)
+            self.arm(next_at, self.apart_s)
 
-    def arm(self, at: datetime) -> None:
-        """Wake then, if that is before the next turn anyway and before what the timer is set to."""
-        if self._armed_for is not None and at >= self._armed_for:
+    def arm(self, at: datetime, least_s: float) -> None:
+        """Wake then, but not at once, if that is before the next turn anyway and before what the timer is set to."""
+        if self._armed_for is not None and at >= self._armed_for and least_s == self.apart_s:
             return  # the usual case: somebody else is due earlier
-        wait_s = max((at - self._beat.clock.now()).total_seconds(), self._apart_s)
+        wait_s = max((at - self._beat.clock.now()).total_seconds(), least_s)
         if self.stopped or wait_s >= self.every.total_seconds():
             return
         loop = asyncio.get_running_loop()

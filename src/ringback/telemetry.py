@@ -128,9 +128,10 @@ class Telemetry:
         self._observations.counts[watch.provider, watch.state.value] += 1
 
     def changed(self, before: Watch, after: Watch, events: tuple[Event, ...]) -> None:
-        """A watch moved: the canonical line of a poll."""
+        """A watch moved: the canonical line of a poll. Progress that nobody is told of is no news."""
         self.recorded(events)
-        self._log.info(
+        self._log.log(
+            logging.INFO if events else logging.DEBUG,
             "watch.changed",
             watch=after.id,
             provider=after.provider,

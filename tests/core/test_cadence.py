@@ -44,7 +44,7 @@ def gap(pace, age_s: float, **fields) -> float:
 
 
 @forall(some.floats(0, 1, exclude_max=True), some.integers(1, 10**6), some.integers(0, 30))
-def test_a_gap_keeps_its_limits_and_a_tenth_of_jitter(jitter, wanted_s, problems):
+def test_a_gap_keeps_its_limits_whatever_the_jitter(jitter, wanted_s, problems):
     """At least min_interval, at most max_interval (or the watch's own, if longer), never past the deadline."""
     problem = model.Problem("timeout", "slow", NOW, problems) if problems else None
     watch = given.watch(interval=wanted_s * SECOND, problem=problem, deadline_at=NOW + 9 * HOUR)
@@ -52,7 +52,7 @@ def test_a_gap_keeps_its_limits_and_a_tenth_of_jitter(jitter, wanted_s, problems
     longest = max(60, wanted_s)
     assert due <= NOW + 9 * HOUR
     if due < NOW + 9 * HOUR:
-        assert 0.9 <= (due - NOW).total_seconds() <= 1.1 * longest
+        assert 1 <= (due - NOW).total_seconds() <= longest
 
 
 @forall(some.floats(0, 1, exclude_max=True), some.integers(1, 10**6), some.integers(1, 5000))
@@ -81,8 +81,9 @@ def test_a_hint_of_the_provider_is_the_shortest_gap(hint_s, asked_s, least_s):
     pace = msgspec.structs.replace(PACE, cadence=Fixed(2 * SECOND), hint=hint_s * SECOND)
     watch = given.watch(interval=asked_s * SECOND if asked_s else None)
     assert pace.least(watch) == least_s * SECOND
-    gap = (schedule(watch, pace, None, NOW, 0.5).next_poll_at - NOW).total_seconds()
-    assert gap == max(asked_s or 2, least_s)
+    for jitter, share in ((0.0, 0.9), (0.5, 1.0), (0.99, 1.098)):
+        gap = (schedule(watch, pace, None, NOW, jitter).next_poll_at - NOW).total_seconds()
+        assert gap == pytest.approx(max(min((asked_s or 2) * share, 60), least_s))
 
 
 @forall(some.lists(LENGTHS, min_size=10, max_size=60), AGES, some.integers(1, 3600))

@@ -158,11 +158,13 @@ class Daemon:
             "wake": self.wakes.append,
             "report": self.reports.append,
         }
+        hurry = lambda: self.wakes.append(self.clock.now())  # noqa: E731 - as short as it is
         self.poller = Poller(
             self.store,
             self.accounts,
             Asker(self.accounts, shipped(), credentials, outbound=self.upstream, clock=self.clock),
             terms=PollTerms(given.rules(routes=routes), CONCURRENCY),
+            hurry=hurry,
             **common,
         )
         self.destinations = Destinations(self.store, self.telemetry)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 
 import msgspec
 import pytest
-from given import HOUR, SECOND
+from given import HOUR, SECOND, watch
 from outside import Outside
 
-from ringback.accounts import AccountTerms
+from ringback.accounts import Accounts, AccountTerms
+from ringback.asker import Asker
 from ringback.core.model import Answer, WatchState
+from ringback.credentials import Credentials
 from ringback.outbound import OutboundError
+from ringback.providers.shelf import shipped
 from ringback.registration import Caller, Registration
+from ringback.store.memory import MemoryStore
+from ringback.telemetry import Telemetry
 
 LIMIT = 50
 """Of tripo3d-v3."""
@@ -223,6 +229,68 @@ async def test_two_owners_of_one_task_are_both_told(daemon, tripo):
     await daemon.poll()
     assert tripo.requests == [["a"]]
     assert [await _state(daemon, watch) for watch in watches] == [WatchState.SUCCEEDED] * 2
+
+
+async def test_watches_that_were_left_out_are_not_remembered_for_ever(daemon, tripo, monkeypatch):
+    """Some of them are followed no longer."""
+    monkeypatch.setattr("ringback.asker.LEFT_OUT", 10)
+    for turn in range(8):
+        ids = [f"{turn}-{name}" for name in "abcde"]
+        tripo.silent_in_lists = set(ids[1:])
+        watches = await _register(daemon, *ids)
+        await daemon.poll()
+        for followed in watches.values():
+            await daemon.intake.abandon(followed.id)
+    assert len(daemon.poller._asker._left_out) <= 10 + 4
+
+
+RESULTS = """
+id = "render-results"
+title = "Many at once, and results elsewhere"
+vendor = "render"
+base_url = "https://render.example"
+source = "a test"
+confidence = "confirmed"
+[ask]
+path = "/jobs/{task_id}"
+[batch]
+path = "/jobs"
+query = { ids = "{task_ids}" }
+limit = 50
+tasks = "jobs"
+id = "id"
+[auth]
+type = "none"
+[read]
+state = "state"
+[read.states]
+done = "succeeded"
+[result]
+path = "/results/{task_id}"
+read = "url"
+"""
+
+
+async def test_results_of_a_batch_are_asked_for_side_by_side(tmp_path, clock):
+    """A slow one waits for no other."""
+    (tmp_path / "render-results.toml").write_text(RESULTS)
+    together = asyncio.Barrier(3)
+
+    class Render(Outside):
+        async def send(self, sent):
+            if "/results/" in sent.url:
+                await together.wait()
+                return Answer(status=200, body=b'{"url": "https://x.test"}')
+            jobs = [{"id": name, "state": "done"} for name in sent.url.partition("ids=")[2].split("%2C")]
+            return Answer(status=200, body=msgspec.json.encode({"jobs": jobs}))
+
+    accounts = Accounts(MemoryStore(), Telemetry())
+    accounts.agree({"render": AccountTerms()}, concurrency=32)
+    asker = Asker(accounts, shipped([tmp_path]), Credentials({}), outbound=Render(), clock=clock)
+    watches = [watch(name, provider="render-results", account="render") for name in "abc"]
+    async with asyncio.timeout(10):
+        told = await asker.ask(watches)
+    assert [one.seen.result.text for one in told] == [b'"https://x.test"'] * 3
 
 
 async def test_a_batch_at_its_deadline_is_over_though_its_account_rests(daemon, tripo, clock):

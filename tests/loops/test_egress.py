@@ -366,7 +366,7 @@ async def test_a_new_guard_judges_from_then_on(listen, out):
     names = Names(hooks_example=[["127.0.0.1"]])
     outbound, url = out(["hooks.example"], names=names), f"http://hooks.example:{listener.port}"
     assert (await outbound.send(Question(url=url), via=GUARDED)).body == b"ok"
-    outbound.egress = Egress(resolve=names)
+    outbound.renew(Egress(resolve=names))
     assert (await refused(outbound, url)).code == "blocked"
     assert listener.accepted == 1
 

@@ -8,7 +8,6 @@ GOOD = {
     "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a \r\n\r\n", (200, 2, False, True)),
     "none": (b"HTTP/1.1 200 OK\r\n\r\n", (200, None, False, False)),
     "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", (200, None, True, True)),
-    "packed, in chunks": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", (200, None, True, True)),
     "close": (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n", (200, 2, False, False)),
     "old": (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n", (200, 2, False, False)),
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", (204, 0, False, True)),
@@ -32,6 +31,10 @@ BAD = {
     "two lengths in one": b"HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\n",
     "a length and chunks": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n",
     "chunks and a length": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n",
+    "packed, in chunks": b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+    "chunks of nobody knows what": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, identity\r\n\r\n",
+    "chunks twice": b"HTTP/1.1 200 OK\r\n" + b"transfer-encoding: chunked\r\n" * 2 + b"\r\n",
+    "another coding": b"HTTP/1.1 200 OK\r\ntransfer-encoding: xchunked\r\n\r\n",
     "a change of protocol": b"HTTP/1.1 101 Switching\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
     "too many lines": b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * (LINES + 1) + b"\r\n",
 }

@@ -119,6 +119,22 @@ async def test_a_nearer_deadline_is_kept(daemon, upstream, clock):
     assert (await daemon.store.watch(watch.id)).state is WatchState.EXPIRED
 
 
+async def test_a_shorter_interval_holds_from_now_on(daemon, upstream, clock):
+    """Not from the next poll on, which may be an hour away."""
+    upstream.says("t", "running")
+    watch = await daemon.register("t", interval="1h")
+    await daemon.poll()
+    clock.turn(SECOND)
+    again = await daemon.register("t", interval="10s")
+    assert again.next_poll_at == clock.now() + 10 * SECOND
+    later = await daemon.register("t", interval="2h")
+    assert later.next_poll_at == again.next_poll_at
+    clock.turn(10 * SECOND)
+    await daemon.poll()
+    assert len(upstream.asked) == 2
+    assert (await daemon.store.watch(watch.id)).interval == 2 * HOUR
+
+
 async def test_polling_soon_waits_for_what_the_provider_asked(daemon, upstream, clock):
     """Retry-After still holds."""
     upstream.says("t", "running")

@@ -1,6 +1,7 @@
 """The way out, against real servers on loopback that do everything wrong. Every transport has to pass this table."""
 
 import asyncio
+import functools
 import gzip
 import ssl
 import traceback
@@ -664,6 +665,51 @@ async def test_an_answer_that_breaks_off_is_not_asked_for_again(outbound, serve)
     assert server.connections == 1
 
 
+async def test_of_too_many_idle_connections_the_one_used_longest_ago_is_closed(outbound, serve, monkeypatch):
+    """Whoever is asked often keeps its own."""
+    monkeypatch.setattr("ringback.carrier.IDLE", 2)
+    first, second, busy = [await serve(keeps_alive) for _ in range(3)]
+    for server in (first, second, busy, busy, busy, second, first):
+        await outbound.send(Question(url=server.origin))
+    assert (first.connections, second.connections, busy.connections) == (2, 1, 1)
+
+
+async def test_a_certificate_authority_that_was_renewed_is_taken_up(outbound, serve, tmp_path):
+    """With the next configuration: files keep their names when what is in them does not."""
+    file = tmp_path / "ca.pem"
+    for authority in (trustme.CA(), trustme.CA()):
+        authority.cert_pem.write_to_path(str(file))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        server = await serve(keeps_alive, context)
+        outbound.renew(Egress())
+        assert (await outbound.send(Question(url=server.origin), via=Via(ca_file=str(file)))).body == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("packed", "encoding"),
+    [
+        (gzip.compress(b'{"status": ') + gzip.compress(b'"done"}'), "gzip"),
+        (gzip.compress(b'{"status": "done"}') + bytes(8), "gzip"),
+        (gzip.compress(gzip.compress(b'{"status": "done"}')), "gzip, gzip"),
+        (gzip.compress(b'{"status": "done"}'), "identity, gzip"),
+        (zlib.compress(b'{"status": "done"}'), "deflate"),
+        (zlib.compress(b'{"status": "done"}', wbits=-15), "deflate"),
+        *((b'{"status": "done"}', word) for word in ("utf-8", "none", "aws-chunked", "identity,", "UTF-8")),
+    ],
+)
+async def test_whatever_gateways_call_it_the_body_is_read(outbound, serve, packed, encoding):
+    """Several members, bare deflate, and words that are no way of packing."""
+    server = await serve(says(body(packed, content_encoding=encoding)))
+    assert (await outbound.send(Question(url=server.origin))).body == b'{"status": "done"}'
+
+
+async def test_members_without_end_are_no_body(outbound, serve):
+    """Each is empty: a body of them would take long, and mean nothing."""
+    server = await serve(says(body(gzip.compress(b"") * 2000 + b"x", content_encoding="gzip")))
+    assert (await outbound.send(Question(url=server.origin))).body == b""
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
@@ -735,12 +781,12 @@ async def test_a_proxy_carries_http(outbound, serve):
     assert proxy.asked[0].startswith(b"GET http://vendor.example/a?b=c HTTP/1.1\r\n")
 
 
-async def _tunnels(server, reader, writer):
+async def _tunnels(server, reader, writer, says=b"HTTP/1.1 200 Connection established"):
     """A real, tiny CONNECT proxy."""
     head = await server.request(reader)
     host, port = head.split(b" ")[1].decode().rsplit(":", 1)
     far_reader, far_writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    writer.write(says + b"\r\n\r\n")
 
     async def pump(source, target):
         while chunk := await source.read(65536):
@@ -785,7 +831,20 @@ async def test_a_proxy_that_refuses(outbound, serve):
     via = Via(proxy=f"http://user:{SECRET}@127.0.0.1:{proxy.port}")
     assert (await failure(outbound, "https://vendor.example", via=via)).code == "unreachable"
     await proxy.stop()
-    assert (await failure(outbound, "https://vendor.example", via=via)).code == "refused"
+    for scheme in ("https", "http"):
+        error = await failure(outbound, f"{scheme}://vendor.example", via=via)
+        assert error.code == "unreachable"
+        assert "the proxy refused, or is not there" in error.message
+
+
+@pytest.mark.parametrize("status", [b"200 Connected", b"201 Created", b"204 No Content"])
+async def test_any_good_answer_of_a_proxy_opens_the_tunnel(outbound, serve, identity, ca_file, status):
+    """RFC 9110, 9.3.6."""
+    server = await serve(keeps_alive, identity("127.0.0.1"))
+
+    proxy = await serve(functools.partial(_tunnels, says=b"HTTP/1.1 " + status))
+    answer = await outbound.send(Question(url=server.origin), via=Via(ca_file=ca_file, proxy=proxy.origin))
+    assert answer.body == b"ok"
 
 
 @given(st.text("abz09-_~.%/?=&;:@!é \\", max_size=30))
@@ -900,7 +959,8 @@ async def test_the_transport_is_a_seam():
         await outbound.send(Question(url="http://a.example/bad"))
     assert caught.value.code == "protocol"
     await outbound.send(Question(url="http://a.example"), via=Via(guarded=True))
-    outbound.egress = Egress()
-    assert len(renewed) == 1
+    outbound.renew(Egress())
+    assert len(renewed) == 3
+    await outbound.send(Question(url="http://a.example"))
     await outbound.aclose()
-    assert len(closed) == 3
+    assert (len(opened), len(closed)) == (4, 1)

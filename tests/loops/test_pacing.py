@@ -154,4 +154,19 @@ async def test_tables_have_a_limit(daemon, monkeypatch):
     paces = Pacing(daemon.store)
     for seconds in range(2, 10):
         await _of(paces, daemon.store, _law(10), interval=timedelta(seconds=seconds))
-    assert [interval for _, interval in paces._made] == [7 * SECOND, 8 * SECOND, 9 * SECOND]
+    assert [round(interval.total_seconds()) for _, interval in paces._made] == [7, 8, 9]
+
+
+async def test_intervals_that_are_near_each_other_share_a_table(daemon):
+    """Callers choose them freely: 1,200 of 5 to 6.2 s would otherwise push each other out all the time."""
+    paces, law = Pacing(daemon.store), _law(50)
+    for step in range(1200):
+        pace = await _of(paces, daemon.store, law, interval=timedelta(milliseconds=5000 + step))
+        assert isinstance(pace.cadence, Learned)
+    assert len(paces._made) <= 6
+
+
+async def test_too_little_known_means_the_very_interval(daemon):
+    """Only tables are shared."""
+    configured = replace(given.PACE, cadence=Fixed(timedelta(milliseconds=5123)))
+    assert await _of(Pacing(daemon.store), daemon.store, _law(3), configured) == configured

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 from given import HOUR, MINUTE, NOW, SECOND
 
@@ -222,6 +224,71 @@ async def test_a_poll_at_its_deadline_takes_nothing_of_a_resting_accounts_rate(m
     await daemon.until(75 * SECOND, step=SECOND, do=daemon.poll)
     assert (await types(daemon)).count("task.expired") == 20
     assert "next" in upstream.asked
+
+
+async def test_slow_accounts_leave_room_for_others_however_many_they_are(make_daemon, upstream, clock, monkeypatch):
+    """Each has a quarter of what the others leave it."""
+    names = [f"slow-{number}" for number in range(8)]
+    daemon = make_daemon(clock, upstream, {name: AccountTerms() for name in (*names, "quick")})
+    ends, send = asyncio.Event(), upstream.send
+    upstream.always = Answer(status=200, body=b'{"status": "running"}')
+
+    async def slowly(ask):
+        answer = await send(ask)
+        if "slow" in ask.url:
+            await ends.wait()
+        return answer
+
+    monkeypatch.setattr(upstream, "send", slowly)
+    for number in range(100):
+        for name in names:
+            await daemon.register(f"{name}-{number}", account=name)
+    await daemon.poller.tick()
+    under_way = daemon.poller._in_flight
+    assert 100 < len(under_way) < 256
+    await daemon.register("quick", account="quick")
+    await daemon.poller.tick()
+    await asyncio.sleep(0)
+    assert upstream.asked[-1] == "quick"
+    ends.set()
+    await daemon.poller.drain()
+    assert len(daemon.wakes) > 0
+
+
+async def test_the_rest_that_a_provider_asked_for_outlasts_the_deadline(daemon, upstream, clock):
+    """Then the task expires, and nobody is asked."""
+    upstream.says("t", Answer(status=503, headers={"retry-after": "60"}), "finished")
+    upstream.says("u", Answer(status=200, headers={"retry-after": "60"}, body=b'{"status": "running"}'), "finished")
+    watches = [await daemon.register(name, deadline="30s") for name in "tu"]
+    await daemon.until(40 * SECOND, step=5 * SECOND, do=daemon.poll)
+    assert upstream.asked == ["t", "u"]
+    after = [await daemon.store.watch(watch.id) for watch in watches]
+    assert [watch.state for watch in after] == [WatchState.EXPIRED] * 2
+    assert [watch.problem and watch.problem.code for watch in after] == ["unavailable", None]
+
+
+async def test_a_request_for_a_result_counts_for_the_rate(make_daemon, upstream, clock):
+    """Over all requests of the account."""
+    terms = {"minimax": AccountTerms(per_second=5.0)}
+    daemon = make_daemon(clock, upstream, terms, vendor="minimax")
+    done = {"status": "Success", "file_id": "7", "base_resp": {"status_code": 0}}
+    upstream.always = Answer(status=200, body=msgspec.json.encode(done | {"file": {"download_url": "https://x.test"}}))
+    for number in range(40):
+        await daemon.register(f"t{number}", provider="minimax-v1")
+    await daemon.until(10 * SECOND, step=timedelta(milliseconds=100), do=daemon.poll)
+    assert 46 <= len(upstream.asked) <= 54
+
+
+async def test_progress_that_nobody_is_told_of_is_no_line_of_the_log(daemon, upstream, clock, caplog):
+    """A task that shows progress in every poll would fill it."""
+    upstream.says("t", *({"status": "running", "current_step": step} for step in range(5)))
+    watch = await daemon.register("t")
+    with caplog.at_level("INFO"):
+        for _ in range(5):
+            await daemon.poll()
+            clock.turn(10 * SECOND)
+    assert (await daemon.store.watch(watch.id)).progress.value == 4
+    assert sum("watch.changed" in str(record.msg) for record in caplog.records) == 1
 
 
 async def test_nothing_but_trouble_for_two_minutes_is_said_once(daemon, upstream, clock):

@@ -108,6 +108,17 @@ async def test_a_duty_that_knows_its_next_work_is_woken_for_it(beat):
     await duty.turned_again()
 
 
+async def test_a_duty_is_hurried_although_its_turns_are_far_apart(beat):
+    """Somebody waits: sooner than others that are due would have it run."""
+    duty = Duty()
+    beat.add("poll", duty, HOUR, apart_s=600.0)
+    beat.start()
+    await duty.turned_again()
+    beat.wake_at("poll", beat.clock.now())
+    beat.hurry("poll")
+    await duty.turned_again()
+
+
 async def test_one_that_fails_goes_on_and_stops_nobody(beat):
     """Only a broken store is the end, for the whole process."""
     bad, good = Duty(RuntimeError("boom")), Duty()

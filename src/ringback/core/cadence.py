@@ -115,7 +115,7 @@ def schedule(watch: Watch, pace: Pace, asked: timedelta | None, now: datetime, j
     gap = pace.cadence.gap(watch, now)
     if watch.problem is not None:
         gap = min(gap * 2 ** min(watch.problem.count - 1, DOUBLINGS), longest)
-    gap = min(max(gap, least), longest) * (1 - JITTER + 2 * JITTER * jitter)
+    gap = min(max(gap * (1 - JITTER + 2 * JITTER * jitter), least), longest)
     wait = asked * (1 + JITTER * jitter) if asked is not None else timedelta()
     due = now + max(gap, wait)
     if pace.grid is not None:
