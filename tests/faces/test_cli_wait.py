@@ -9,6 +9,7 @@ from given import envelope, shown
 
 from ringback.cli import exits, wait
 from ringback.core.model import FINAL_STATES
+from ringback.providers.shelf import shipped
 from ringback.simulator import Options, Reply, Simulator
 from tests.faces.terminal import ringback, running
 
@@ -107,6 +108,17 @@ async def test_a_wrong_address_of_ones_own_is_said_to_be_so():
     assert "if that is wrong, give another --url" in ended.err
 
 
+async def test_a_refusal_of_what_is_asked_without_a_key_names_none():
+    """There is no credential that could be set; a header may be what is missing."""
+    async with Simulator(Options(), presets=[shipped().get("skyreels")]) as vendor:
+        vendor.script("1", [Reply(status=401, body={})])
+        place = {"RINGBACK_ACCOUNTS__SKYREELS__BASE_URL": vendor.url}
+        ended = await asyncio.to_thread(ringback, "wait", "skyreels", "1", **place)
+    assert ended.code == 2
+    assert "skyreels is asked without a key, and refuses that: " in ended.err
+    assert ended.err.endswith("If it needs one, set headers in [accounts.skyreels].\n")
+
+
 def test_what_could_not_be_signed_was_not_refused(tmp_path):
     """The credentials are called as the preset calls them."""
     ended = ringback("wait", "kling", "1", cwd=tmp_path, RINGBACK_ACCOUNTS__KLING__ACCESS_KEY="a")
@@ -167,6 +179,7 @@ async def test_ctrl_c_leaves_the_task_alone(vendor):
         (["302ai-brwser", "1"], "there is no provider '302ai-brwser'. Did you mean '302ai-browser'?"),
         (["302ai-browser", "1"], "no account '302ai' is configured: add [accounts.302ai] with its api_key"),
         (["302ai-browser", ""], "task_id: is empty"),
+        (["302ai-browser", ".."], "the id and params make a path segment of only dots"),
         (["302ai-browser", "1", "--every", "often"], "'often' is not a duration"),
         (["302ai-browser", "1", "--config", "no.toml"], "no.toml: cannot be read"),
     ],

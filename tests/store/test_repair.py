@@ -104,12 +104,13 @@ async def test_the_first_snapshot_is_not_needed_either(tmp_path):
     assert await tasks(tmp_path) == ["a"]
 
 
-async def test_a_snapshot_without_which_nothing_is_known_stays(directory):
-    """It is refused, and nothing is changed: only a backup helps."""
+@pytest.mark.parametrize("missing", ["nothing", "snapshots"])
+async def test_what_nothing_can_be_known_without_stays(directory, missing):
+    """It is refused, and nothing is changed: only a backup helps. So with a first segment that is missing."""
     for path in snapshots(directory):
-        bend(path, 1)
+        bend(path, 1) if missing == "nothing" else path.unlink()
     before = texts(directory)
-    with pytest.raises(StoreDamaged):
+    with pytest.raises(StoreDamaged, match="cannot be done without: what is older is gone, too"):
         repair(directory)
     assert texts(directory) == before
 

@@ -142,6 +142,12 @@ async def _check_it_can_be_asked(watch: Watch, app: App) -> None:
     asked = await app.store.answer(watch.id) is not None
     what = f"does not take the key of account '{watch.account}'" if asked else "was not asked"
     names = app.intake.terms.catalogue.about(watch.provider).credentials
+    if not names:
+        raise BadInput(
+            f"{watch.provider} is asked without a key, and refuses that: {problem.message}. If it needs one, set"
+            f" headers in [accounts.{watch.account}].",
+            code=problem.code,
+        )
     variables = " and ".join(f"RINGBACK_ACCOUNTS__{watch.account}__{name}".upper() for name in names)
     raise BadInput(
         f"{watch.provider} {what}: {problem.message}. Set {' and '.join(names)} in [accounts.{watch.account}], or "

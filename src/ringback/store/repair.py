@@ -69,11 +69,11 @@ def _mended(directory: Path, error: StoreDamaged) -> str:
     number, record = int(path.stem.rpartition("-")[2]), int(str(error.facts.get("record", 0)))
     if path.name.startswith(SNAPSHOT):
         if not _has_way_back(there, number):
-            raise error
+            raise _hopeless(path) from error
         _set_aside(directory, path)
         return f"{path}: set aside: nothing is lost, older files say all that it said"
     if not path.exists() and there.newest is None:
-        raise error
+        raise _hopeless(path) from error
     later = [file for begins, file in there.segments.items() if begins > number]
     lost = sum(map(_records, later))
     kept = path.read_bytes()[: int(str(error.facts["byte"]))] if record >= number else b""
@@ -86,6 +86,13 @@ def _mended(directory: Path, error: StoreDamaged) -> str:
     for file in later:
         _set_aside(directory, file)
     return f"{path}, byte {len(kept)}: the journal ends here now; {lost} records from {record or number} on set aside"
+
+
+def _hopeless(path: Path) -> StoreDamaged:
+    return StoreDamaged(
+        f"{path} cannot be done without: what is older is gone, too. Restore the directory from a backup",
+        file=str(path),
+    )
 
 
 def _has_way_back(there: Files, number: int) -> bool:
