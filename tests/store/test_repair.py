@@ -11,7 +11,7 @@ from ringback.store.base import WatchQuery
 from ringback.store.export import export
 from ringback.store.repair import repair
 from tests.store import steps
-from tests.store.files import journal, lines, results, segments, snapshots
+from tests.store.files import crashed, journal, lines, results, segments, snapshots
 
 NOW = given.NOW
 
@@ -144,6 +144,20 @@ async def test_a_gap_sets_aside_what_follows_it(directory):
     assert segments(directory) == [first]
     assert (directory / "damaged" / f"{last.name}.1").exists()
     assert await tasks(directory) == ["a-0"]
+
+
+def test_any_bent_byte_is_mended(directory, tmp_path):
+    """Wherever it is, a daemon can start afterwards, and every byte that there was is still somewhere."""
+    for path in (*segments(directory), *snapshots(directory)):
+        whole = path.read_bytes()
+        for place in range(0, len(whole), 97):
+            copy = crashed(directory, tmp_path / f"{path.name}-{place}")
+            bent = bytearray(whole)
+            bent[place] ^= 1
+            (copy / path.name).write_bytes(bent)
+            repair(copy)
+            assert examine.verify(copy).sound, (path.name, place)
+            assert bytes(bent) in texts(copy).values()
 
 
 async def test_repairing_twice_loses_nothing_that_was_set_aside(directory):

@@ -66,7 +66,7 @@ def verify(directory: Path) -> Examined:
     """Read every line and every document. Raises StoreLocked, BadInput where there is no journal."""
     with looking(directory):
         records: dict[str, int] = {}
-        findings = [finding for finding in _each_file(directory, records) if finding is not None]
+        findings = [finding for finding in each_file(directory, records) if finding is not None]
         if all(finding.harmless for finding in findings):
             findings += _together(directory)
         findings += [
@@ -109,7 +109,8 @@ def looking(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def _each_file(directory: Path, records: dict[str, int]) -> Iterator[Finding | None]:
+def each_file(directory: Path, records: dict[str, int]) -> Iterator[Finding | None]:
+    """What each file by itself shows; `records` counts what is good in it."""
     there = replay.files(directory)
     for path in (*there.snapshots.values(), *there.segments.values()):
         reading = Reading(path)

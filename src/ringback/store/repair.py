@@ -3,7 +3,8 @@
     read everything -> damage? -> one step -> read everything -> ... -> it is whole
 
 A snapshot that is bent is not needed where the one before it is whole, or all segments are there. A segment keeps what
-stands before its bad place; what follows builds on what is lost, so it goes, too.
+stands before its bad place; what follows builds on what is lost, so it goes, too. What
+only was a way back, because a newer snapshot is whole, just goes.
 
 Secret: what is given up for what. Nothing is thrown away: `damaged/` has every file as it was.
 """
@@ -45,6 +46,10 @@ def repair(directory: Path) -> Repaired:
 def _repaired(directory: Path) -> Repaired:
     done: list[str] = []
     table = _whole(directory, done).table
+    for finding in list(examine.each_file(directory, {})):
+        if finding is not None and not finding.harmless:
+            _set_aside(directory, Path(finding.file))
+            done.append(f"{finding.file}: set aside: nothing is lost, newer files say all that it said")
     results = Results(directory)
     for name in results.orphans(table) if done else ():  # the next start would sweep what is set aside names
         _set_aside(directory, results.directory / name)
