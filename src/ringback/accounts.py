@@ -181,6 +181,10 @@ class Accounts:
             account.stamp = stamp
         return changed
 
+    def locked_out(self) -> list[str]:
+        """The accounts whose key does not work."""
+        return [name for name, account in self._accounts.items() if account.health.unauthorized]
+
     def shift(self, by: timedelta) -> None:
         """The wall clock was stepped."""
         for account in self._accounts.values():

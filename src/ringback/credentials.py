@@ -170,6 +170,10 @@ class Credentials:
             if secret.due(now):
                 await secret.freshen(now)
 
+    def due(self, account: str, now: datetime) -> bool:
+        """Whether a program that prints a token of the account is to be run."""
+        return any(secret.due(now) for secret in self._secrets(account))
+
     def doubt(self, account: str, now: datetime) -> None:
         """The account's credential was refused: what a program prints may be out of date."""
         for secret in self._secrets(account):

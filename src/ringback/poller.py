@@ -23,6 +23,7 @@ from ringback.core.advance import Rules, advance
 from ringback.core.clock import Clock
 from ringback.core.errors import Stale, StoreFull
 from ringback.core.model import Answer, Change, Observation, Trouble, Watch, WatchState
+from ringback.credentials import Credentials
 from ringback.pacing import Pacing
 from ringback.store.base import Reschedule, Store, WatchQuery
 from ringback.telemetry import Telemetry
@@ -77,6 +78,7 @@ class Poller:
         self._report = report
         self._pacing = Pacing(store)
         self._in_flight = UnderWay()
+        self._renewing = UnderWay()
         self._exhausted: frozenset[str] = frozenset()
         self._full_until: datetime | None = None
 
@@ -87,6 +89,7 @@ class Poller:
         now = self._clock.now()
         if not await self._has_space(now):
             return self._full_until
+        self._renew_tokens(now)
         for account in self._accounts.asked_anew(self._asker.credentials.stamp):
             await self._hasten(account)
         more = True
@@ -102,10 +105,12 @@ class Poller:
     async def drain(self) -> None:
         """Wait for the polls under way."""
         await self._in_flight.drain()
+        await self._renewing.drain()
 
     async def cancel(self) -> None:
         """Give up on those that are still under way: their leases are gone with the process."""
         await self._in_flight.cancel()
+        await self._renewing.cancel()
 
     async def _begin_a_few(self, now: datetime) -> bool:
         """Claim what is due and begin with it; whether there may be more that can be begun with now."""
@@ -286,6 +291,20 @@ class Poller:
             if cursor is None:
                 self._wake(now)
                 return
+
+    def _renew_tokens(self, now: datetime) -> None:
+        """An account whose token is refused is left alone, but the program that prints it may have another one."""
+        credentials = self._asker.credentials
+        for account in self._accounts.locked_out():
+            if account not in self._renewing and credentials.due(account, now):
+                self._renewing.begin([account], self._renewed(account, credentials, now), name=f"renew-{account}")
+
+    async def _renewed(self, account: str, credentials: Credentials, now: datetime) -> None:
+        try:
+            await credentials.freshen(account, now)
+        finally:
+            self._renewing.end([account])
+            self._wake(self._clock.now())
 
     async def _has_space(self, now: datetime) -> bool:
         if self._full_until is None:

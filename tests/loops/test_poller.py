@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import timedelta
 
 import msgspec
@@ -13,6 +14,7 @@ from ringback.accounts import AccountTerms
 from ringback.core.errors import StoreFull
 from ringback.core.model import Answer, WatchState
 from ringback.credentials import Credentials, Keys, Secret
+from ringback.minted import Minted
 from ringback.outbound import OutboundError
 from ringback.store.base import EventQuery
 
@@ -186,6 +188,24 @@ async def test_a_changed_key_file_is_tried_at_once(make_daemon, upstream, clock,
         await daemon.poll()
         clock.turn(SECOND)
     assert upstream.keys == ["Bearer old", "Bearer brand-new"]
+    assert (await daemon.store.watch(watch.id)).state is WatchState.SUCCEEDED
+
+
+async def test_a_token_that_was_refused_is_had_anew_within_half_a_minute(daemon, upstream, clock, tmp_path):
+    """The account is left alone for five minutes; its program need not be."""
+    program = tmp_path / "mint.py"
+    program.write_text(
+        "import pathlib; p = pathlib.Path(__file__ + '.n'); n = len(p.read_text()) if p.exists() else 0\n"
+        "p.write_text('x' * (n + 1)); print(f'token-{n + 1}')\n"
+    )
+    minted = Minted([sys.executable, str(program)])
+    daemon.poller._asker.credentials = Credentials({"302ai": Keys({"api_key": minted})})
+    upstream.says("t", "running", 401, "finished")
+    watch = await daemon.register("t")
+    await daemon.poll()
+    clock.turn(6 * SECOND)
+    await daemon.until(40 * SECOND, step=2 * SECOND, do=daemon.poll)
+    assert upstream.keys == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
     assert (await daemon.store.watch(watch.id)).state is WatchState.SUCCEEDED
 
 
