@@ -53,11 +53,13 @@ class ApartStore(MemoryStore):
         self._results = files
         self._report = report
         self._noted = Noted()
+        self._has_polled = False
         # Threads of its own: those of the loop may all be waiting for somebody's slow name server.
         self._threads = ThreadPoolExecutor(THREADS, "ringback-store")
 
     async def reschedule(self, polls: Sequence[Reschedule]) -> list[str]:
         """Note them. Answers stand beside the table, which holds what is kept and nothing else."""
+        self._has_polled = True
         answered = [poll for poll in polls if poll.answer is not None]
         if not answered:
             return await super().reschedule(polls)

@@ -43,6 +43,7 @@ from ringback.core.model import (
     DeliveryState,
     Event,
     Mark,
+    Problem,
     Watch,
     WatchState,
 )
@@ -71,6 +72,24 @@ class Shifted(msgspec.Struct, frozen=True, gc=False, tag_field="entry", tag="shi
     by: timedelta
 
 
+class Poll(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What polls that changed nothing have left of a watch at this version."""
+
+    id: str
+    version: int
+    polls: int
+    last_polled_at: datetime | None = None
+    next_poll_at: datetime | None = None
+    not_before_at: datetime | None = None
+    problem: Problem | None = None
+
+
+class Polled(msgspec.Struct, frozen=True, gc=False, tag_field="entry", tag="polled"):
+    """Where polls had come to when the store was closed in order."""
+
+    watches: tuple[Poll, ...]
+
+
 class Kept(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, tag_field="entry", tag="kept"):
     """All that is known of one watch (or, without one, of ourselves): a row of a snapshot.
 
@@ -87,7 +106,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     laws: tuple[Law, ...] = ()
 
 
-Entry = Change | Settlement | Pruned | Shifted | Kept
+Entry = Change | Settlement | Pruned | Shifted | Polled | Kept
 Listener = Callable[[Entry], None]
 
 

@@ -23,10 +23,11 @@ import msgspec
 
 from ringback.core.errors import BadInput, Stale, StoreBroken, StoreError, StoreFull, StoreLocked
 from ringback.core.model import Change, Watch
-from ringback.store import disk, results, segment
+from ringback.store import disk, polls, results, segment
 from ringback.store.apart import ApartStore, Report
 from ringback.store.base import (
     Entry,
+    Polled,
     Pruned,
     Settlement,
     Shifted,
@@ -57,6 +58,9 @@ TRY_AGAIN_S = 1.0
 LOOK_AGAIN_S = 0.1
 """How often a lock that somebody else has is tried."""
 
+
+POLLS_AT_ONCE = 1000
+"""Watches in one entry that says where polls have come to."""
 
 _Answer = TypeVar("_Answer")
 
@@ -115,13 +119,16 @@ class JournalStore(ApartStore):
     async def close(self) -> None:
         """Refuse what is new, finish what is queued, let go.
 
-        Whatever is worth a snapshot is written as one first, so that the next start is quick.
+        Whatever is worth a snapshot is written as one first, so that the next start is quick; without one, where polls
+        have come to is written.
         """
         with suppress(StoreBroken):  # it was reported when it broke
             if self._compaction is not None:
                 await self.tend()
             self._due_at = min(self._due_at, self._compact_at)
             await self.tend()
+            with suppress(StoreFull):  # then polls come early, as after a crash
+                await self._keep_polls()
         self._refusal = self._refusal or StoreError(f"the store {self.directory} is closed")
         if self._writer is not None:
             with suppress(StoreBroken):  # it was reported when it broke
@@ -183,6 +190,12 @@ class JournalStore(ApartStore):
 
         await self._keep(decided)
         return len(pruned.watches)
+
+    async def _keep_polls(self) -> None:
+        """What may be forgotten after a crash, and need not be after a stop in order."""
+        polled = polls.of_open(self.table.watches.values()) if self._has_polled and self._refusal is None else []
+        for start in range(0, len(polled), POLLS_AT_ONCE):
+            await self._keep(partial(Polled, tuple(polled[start : start + POLLS_AT_ONCE])))
 
     async def _keep(self, decide: Callable[[], Entry | None]) -> None:
         """Queue the entry that is decided on, and return when it is durable and applied.
@@ -366,6 +379,7 @@ class JournalStore(ApartStore):
 
         def switched(answer: tuple[int, int]) -> tuple[int, int]:
             self._older_bytes += answer[1]
+            self._has_polled = False
             self.table.kept()
             return answer
 

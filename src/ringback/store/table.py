@@ -17,12 +17,12 @@ from operator import attrgetter, itemgetter
 from msgspec.structs import replace
 
 from ringback.core import lifecycle, retry
-from ringback.core.advance import FORGETTABLE
 from ringback.core.errors import Stale
 from ringback.core.ids import event_id
 from ringback.core.model import Attempt, Change, Delivery, DeliveryState, Event, Mark, Watch
+from ringback.store import polls
 from ringback.store.answers import Answers
-from ringback.store.base import Entry, Kept, Owed, Pruned, Reschedule, Settlement, Shifted, Stats
+from ringback.store.base import Entry, Kept, Owed, Polled, Pruned, Reschedule, Settlement, Shifted, Stats
 from ringback.store.due import DueHeap
 from ringback.store.keeping import Keeping
 from ringback.store.laws import Laws
@@ -36,9 +36,6 @@ ATTEMPTS_KEPT = 50
 
 EVENTS_PER_ENTRY = 1000
 """Feed positions are entry number times this, plus the place in the entry."""
-
-
-_forgettable = attrgetter(*FORGETTABLE)
 
 
 class Table:
@@ -97,18 +94,22 @@ class Table:
                 self._prune(entry)
             case Shifted():
                 self._shift(entry.by)
+            case Polled():
+                for watch in polls.all_noted(self.watches, entry):
+                    self.watches[watch.id] = watch
+                    self._watch_is_due(watch)
             case Kept():
                 self._keep(entry)
 
-    def reschedule(self, polls: Sequence[Reschedule]) -> list[Watch]:
+    def reschedule(self, polled: Sequence[Reschedule]) -> list[Watch]:
         """Note polls that changed nothing; those whose watch has moved on are dropped. Returns what is due earlier."""
         earlier: list[Watch] = []
-        for poll in polls:
+        for poll in polled:
             known = self.watches.get(poll.watch.id)
             if known is None or not self.counts(poll):
                 continue
             # Only what may be forgotten is taken over: a poll brings documents again that the store keeps elsewhere.
-            noted = replace(known, **dict(zip(FORGETTABLE, _forgettable(poll.watch), strict=True)))
+            noted = polls.noted(known, poll.watch)
             self.watches[noted.id] = noted
             self._watch_is_due(noted)
             if poll.answer is not None:
