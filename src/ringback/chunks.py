@@ -16,6 +16,10 @@ LINE_LIMIT = 1024
 TRAILERS_LIMIT = 16 * 1024
 """Bytes of all that follows the last chunk."""
 
+TINY = 8
+TINY_ONES = 10_000
+"""More chunks than these, with fewer bytes than TINY on the average, are no body: to read them takes too long."""
+
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 _LINE_END = re.compile(rb"\r\n")
 _LAST = re.compile(rb"(?:[^\r\n]+\r\n)*\r\n")
@@ -33,6 +37,8 @@ class Chunks:
         self.excess = False
         self._rest = b""
         self._left = 0
+        self._chunks = 0
+        self._bytes_in_chunks = 0
         self._read: Callable[[bytes, int, list[bytes]], int] = self._size
 
     def fed(self, data: bytes) -> bytes:
@@ -54,6 +60,11 @@ class Chunks:
                 raise BadChunk
             return at
         self._left = int(found[1], 16)
+        if self._left:
+            self._chunks += 1
+            self._bytes_in_chunks += self._left
+            if self._chunks > TINY_ONES and self._bytes_in_chunks < TINY * self._chunks:
+                raise BadChunk
         self._read = self._bytes if self._left else self._trailers
         return found.end()
 
