@@ -322,7 +322,8 @@ class Poller:
 
 def _is_to_be_left_alone(watch: Watch, now: datetime) -> bool:
     """Whether its provider asked for patience beyond its deadline, which is all that it is due for."""
-    return watch.not_before_at is not None and now < watch.not_before_at
+    until, due = watch.not_before_at, watch.next_poll_at
+    return until is not None and now < until and (due is None or due < until)
 
 
 def _as_it_is(watch: Watch) -> Observation:
