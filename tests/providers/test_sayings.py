@@ -81,7 +81,7 @@ def test_a_list_of_values_is_found_where_it_was_planted(expression):
         "length(d[?u]) == `0`", "d[?!u]", "error && !(error.code)", "contains(`[1, 2]`, code)",
         "starts_with(to_string(s), 'x')", "a == `null`", "a != `null`", "`null` == a", "c == 'x'", "a <= `5`",
         "`5` <= a", "contains(c, 'y')", "contains(list, 'y')", "ends_with(s, '.mp4')", "length(l) > `1`",
-        "!contains(list[].ok, 'y')",
+        "!contains(list[].ok, 'y')", "contains(['y', 'z'], to_string(c))", "contains(['x', 'z'], to_string(c))",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(

@@ -190,12 +190,15 @@ def _compare(node: Node, document: Any, *, truth: bool) -> Any:
 def _hold(node: Node, document: Any, *, truth: bool) -> Any:
     """A function that says yes: contains, starts_with, ends_with; any other of something, or of nothing."""
     arguments = node["children"]
+    among = arguments[0]["type"] in ("literal", "multi_select_list")  # contains(['a', 'b'], state)
+    if not truth and among:
+        return _put(arguments[1], document, None)
     if not truth:
         return _put(arguments[0], document, [] if arguments[0]["type"].endswith("projection") else None)
     if node["value"] not in ("contains", "starts_with", "ends_with"):
         return _put(node, document, SOMETHING)
     wanted = _get(arguments[1], document)
-    if arguments[0]["type"] == "literal":  # contains(`["a", "b"]`, state)
+    if among:
         return _put(arguments[1], document, next(iter(_get(arguments[0], document) or [SOMETHING])))
     found = _get(arguments[0], document)
     return _put(arguments[0], document, [*found, wanted] if isinstance(found, list) else wanted)
