@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from ringback.simulator import Options, Simulator
 from ringback.simulator.dialect import Dialect
 from ringback.simulator.wire import Reply, Request
 from ringback.simulator.world import Stage
+from tests.providers.conftest import SMALL
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BASE = "http://127.0.0.1:8304"
@@ -142,6 +144,67 @@ def test_whatever_says_a_state_is_said(preset_with, read):
     dialect = Dialect(preset, Options())
     for stage, state in (("running", "running"), ("succeeded", "succeeded"), ("failed", "failed")):
         assert _seen(preset, dialect.poll("t", Stage(stage, 0.5, 1), BASE)).state == state
+
+
+COUNTED = "total > `0` && sum([done, failed]) == total"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        {"rules": [{"when": f"{COUNTED} && failed > `0`", "becomes": "failed"},
+                   {"when": COUNTED, "becomes": "succeeded"}], "otherwise": "running", "progress": {"value": "done",
+         "total": "total"}},
+        {"rules": [{"when": "total && failed == total", "becomes": "failed"},
+                   {"when": "total && done == total", "becomes": "succeeded"}], "otherwise": "running"},
+        {"state": "s", "states": {"busy": "running", "done": "succeeded", "bad": "failed"},
+         "problem": {"when": "fault", "code": "fault.code", "ok": ["0"], "message": "fault.text"}},
+    ],
+)  # fmt: skip
+def test_whatever_a_state_is_made_of_is_said(preset_with, read):
+    """Counts that must agree; no problem where its code, whatever it is, would be one."""
+    preset = preset_with(read=read)
+    dialect = Dialect(preset, Options())
+    assert dialect.check() is None
+    for stage, state in (("running", "running"), ("succeeded", "succeeded"), ("failed", "failed")):
+        assert _seen(preset, dialect.poll("t", Stage(stage, 0.5, 1), BASE)).state == state
+
+
+def test_a_rule_about_the_other_place_of_the_word_is_said(preset_with):
+    """The word stands at the second place where the rule wants the first one empty."""
+    rules = [{"of": "succeeded", "when": "!old && why && !contains(['well'], why)", "becomes": "failed"}]
+    states = {"busy": "running", "end": "succeeded"}
+    preset = preset_with(read={"state": ["old.s", "new"], "states": states, "rules": rules})
+    seen = _seen(preset, Dialect(preset, Options()).poll("t", Stage("unsuccessful", 1.0, 1), BASE))
+    assert seen.state is WatchState.FAILED
+
+
+NOBODY = "avg(jobs[].a) > `3` && avg(jobs[].a) < `2`"
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        ({"rules": [{"when": "done", "becomes": "succeeded"}]}, "no answer could be made up that says running;"),
+        ({"rules": [{"when": NOBODY, "becomes": "succeeded"}], "otherwise": "running"},
+         f"no answer could be made up that says succeeded, where `{NOBODY}` has to hold; name the presets to speak"),
+    ],
+)  # fmt: skip
+async def test_a_preset_that_cannot_be_spoken_is_refused_at_the_start(preset_with, read, said):
+    """Rather than when it is first asked: it is named, and what cannot be made up."""
+    preset = preset_with(read=read)
+    with pytest.raises(BadInput, match=re.escape(f"acme-video cannot be simulated: {said}")):
+        await Simulator(presets=[preset]).start()
+
+
+async def test_an_end_that_cannot_be_made_up_is_told_at_the_start(preset_with):
+    """Where it was asked for: the tasks end otherwise than the options say."""
+    rules = [{"of": "succeeded", "when": NOBODY, "becomes": "failed"}]
+    preset = preset_with(read={**SMALL["read"], "rules": rules})
+    remark = f"acme-video: no answer could be made up where `{NOBODY}` holds: its unsuccessful tasks simply fail"
+    for share, remarks in ((0.0, []), (0.5, [remark])):
+        async with Simulator(Options(unsuccessful=share), presets=[preset]) as upstream:
+            assert upstream.remarks == remarks
 
 
 def test_a_problem_is_told_as_the_vendor_tells_it(preset_with):
@@ -410,6 +473,18 @@ async def test_a_result_is_asked_for_by_what_the_answer_says(preset_with, client
         second = preset.ask_result(seen, answer, "t-1", {}, upstream.url)
         whole = preset.read_result(seen, await _send(client, preset, second))
         assert json.loads(whole.result.text) == "https://files.example.test/t-1/result.bin"
+
+
+async def test_a_result_is_asked_for_by_what_stands_in_a_text_of_json(preset_with, client):
+    """The text has all that the task's end and the second request need."""
+    read = {**SMALL["read"], "json": ["inner"], "details": ["inner.seed"], "progress": {"value": "inner.step"}}
+    preset = preset_with(read=read, result={"path": "/files/{task_id}", "when": "inner.file", "read": "file.url"})
+    async with Simulator(replace(OVER, strict=False, key=None), presets=[preset]) as upstream:
+        answer = await _send(client, preset, preset.ask("t-1", {}, upstream.url))
+        assert json.loads(json.loads(answer.body)["inner"]) == {"step": 3, "file": "x"}
+        seen = preset.read(answer, "t-1")
+        second = preset.ask_result(seen, answer, "t-1", {}, upstream.url)
+        assert preset.read_result(seen, await _send(client, preset, second)).state is WatchState.SUCCEEDED
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def test_a_list_of_values_is_found_where_it_was_planted(expression):
         "starts_with(to_string(s), 'x')", "a == `null`", "a != `null`", "`null` == a", "c == 'x'", "a <= `5`",
         "`5` <= a", "contains(c, 'y')", "contains(list, 'y')", "ends_with(s, '.mp4')", "length(l) > `1`",
         "!contains(list[].ok, 'y')", "contains(['y', 'z'], to_string(c))", "contains(['x', 'z'], to_string(c))",
+        "!contains(['well'], c || 'well')", "a > `0` && sum([b, e]) == a", "sum([b, e]) == a && e > `0`", "a == b",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(

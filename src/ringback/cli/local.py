@@ -191,6 +191,8 @@ async def _simulate(options: Options, port: int, presets: list[Preset]) -> None:
             f"Simulates {what} at {upstream.url}. Ctrl-C ends it. Point a daemon here with "
             f"RINGBACK_ACCOUNTS__{vendor.upper()}__BASE_URL={upstream.url}"
         )
+        for remark in upstream.remarks:
+            note(remark)
         await asyncio.Event().wait()
 
 

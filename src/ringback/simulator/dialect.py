@@ -21,7 +21,7 @@ from ringback.providers.paths import MISSING
 from ringback.providers.preset import Preset
 from ringback.providers.submit import Place, Submit
 from ringback.providers.template import ANSWER, PARAM, Values
-from ringback.simulator.planting import plant, satisfy
+from ringback.simulator.planting import plant
 from ringback.simulator.routes import Found, own_path
 from ringback.simulator.sayings import UNSUCCESSFUL, Saying, Sayings, Told
 from ringback.simulator.wire import Reply, Request
@@ -43,6 +43,22 @@ class Dialect:
         self.preset = preset
         self.sayings = Sayings(preset)
         self._options = options
+
+    def check(self) -> str | None:
+        """What it says otherwise than the options want it. Raises BadInput when it cannot tell of a task at all."""
+        id, rules = self.preset.about.id, self.preset.spec.read.rules
+        for state in ("running", "succeeded"):
+            if not any(map(self.sayings.of, _INSTEAD[state])):
+                tried = ", ".join(f"`{rule.when.text}`" for rule in rules if rule.becomes == state)
+                raise BadInput(
+                    f"{id} cannot be simulated: no answer could be made up that says {state}"
+                    + (f", where {tried} has to hold" if tried else "")
+                    + "; name the presets to speak with --preset"
+                )
+        sorry = [rule.when.text for rule in rules if rule.of == "succeeded" and rule.becomes in ("failed", "cancelled")]
+        if not self._options.unsuccessful or not sorry or self.sayings.of(UNSUCCESSFUL):
+            return None
+        return f"{id}: no answer could be made up where `{sorry[0]}` holds: its unsuccessful tasks simply fail"
 
     def poll(self, task_id: str, stage: Stage, base_url: str) -> Reply:
         """What is said of a task at this stage of its life."""
@@ -105,7 +121,7 @@ class Dialect:
     # ------------------------------------------------------------------ what is said
 
     def _said(self, task_id: str, stage: Stage, base_url: str) -> tuple[int, Any]:
-        saying = self._saying(task_id, stage)
+        saying, second = self._saying(task_id, stage), self.preset.spec.result
         told = Told(
             task_id=task_id,
             step=stage.step,
@@ -114,12 +130,9 @@ class Dialect:
             result=self._made(task_id, self.preset.spec.read.result.text if self.preset.spec.read.result else ""),
             reason=REASONS.get(saying.state, ""),
             values=self._places_of_result(task_id, base_url) if saying.state == "succeeded" else {},
+            holds=second.when if second is not None and saying.state == "succeeded" else None,
         )
-        status, document = self.sayings.answer(saying, told)
-        second = self.preset.spec.result
-        if second is not None and second.when is not None and saying.state == "succeeded":
-            document = satisfy(document, second.when.each[0].text)
-        return status, document
+        return self.sayings.answer(saying, told)
 
     def _saying(self, task_id: str, stage: Stage) -> Saying:
         """The running words one after another, one of the others by chance; the next best where there is none."""

@@ -29,8 +29,9 @@ def plant(document: Any, expression: str, value: Any) -> Any:
 
 
 def satisfy(document: Any, expression: str, *, truth: bool = True) -> Any:
-    """The document, changed until the expression holds (or does not)."""
-    return _make(_parsed(expression), document, truth=truth)
+    """The document, changed until the expression holds (or does not): what comes last may undo what came first."""
+    node = _parsed(expression)
+    return _make(node, _make(node, document, truth=truth), truth=truth)
 
 
 @lru_cache(maxsize=4096)
@@ -109,6 +110,15 @@ def _first(node: Node, document: Any, value: Any) -> Any:
     return _put(node["children"][0], document, value)
 
 
+def _several(node: Node, document: Any, value: Any) -> Any:
+    """`[done, failed]`, of which a sum is made: a number in the first, nothing in the others."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return document
+    for place, each in enumerate(node["children"]):
+        document = _put(each, document, 0 if place else value)
+    return document
+
+
 def _call(node: Node, document: Any, value: Any) -> Any:
     arguments = node["children"]
     if node["value"] == "values" and isinstance(value, list):
@@ -142,6 +152,7 @@ _PUT: Mapping[str, Callable[[Node, Any, Any], Any]] = {
     "filter_projection": _list,
     "flatten": _first,
     "value_projection": _table,
+    "multi_select_list": _several,
     "or_expression": _first,
     "and_expression": lambda node, document, value: _put(
         node["children"][1], _make(node["children"][0], document, truth=True), value
@@ -175,11 +186,15 @@ def _make(node: Node, document: Any, *, truth: bool) -> Any:
 
 
 def _compare(node: Node, document: Any, *, truth: bool) -> Any:
-    """A place against a literal, either way round."""
+    """A place against a literal, either way round; of two places that are to be equal, the one that is empty."""
     left, right = node["children"]
+    places = left["type"] != "literal" != right["type"]
+    if places and truth and node["value"] == "eq" and (value := _get(left, document)) is not None:
+        return _put(right, document, value)
     how, wanted = node["value"], _get(right, document)
     if right["type"] != "literal" and left["type"] == "literal":
         left, wanted, how = right, _get(left, document), how.translate(str.maketrans("gl", "lg"))
+    wanted = 1 if places and wanted is None and truth else wanted
     step = wanted if isinstance(wanted, int) and not isinstance(wanted, bool) else 0
     holds = {"eq": wanted, "ne": SOMETHING, "gt": step + 1, "gte": wanted, "lt": step - 1, "lte": wanted}
     other = SOMETHING if wanted is None else None
@@ -192,14 +207,16 @@ def _hold(node: Node, document: Any, *, truth: bool) -> Any:
     arguments = node["children"]
     among = arguments[0]["type"] in ("literal", "multi_select_list")  # contains(['a', 'b'], state)
     if not truth and among:
-        return _put(arguments[1], document, None)
+        without = _put(arguments[1], document, None)
+        return _put(arguments[1], document, SOMETHING) if _is_true(_get(node, without)) else without
     if not truth:
         return _put(arguments[0], document, [] if arguments[0]["type"].endswith("projection") else None)
     if node["value"] not in ("contains", "starts_with", "ends_with"):
         return _put(node, document, SOMETHING)
     wanted = _get(arguments[1], document)
     if among:
-        return _put(arguments[1], document, next(iter(_get(arguments[0], document) or [SOMETHING])))
+        words = _get(arguments[0], document)
+        return _put(arguments[1], document, words[0] if words and isinstance(words, (list, str)) else SOMETHING)
     found = _get(arguments[0], document)
     return _put(arguments[0], document, [*found, wanted] if isinstance(found, list) else wanted)
 

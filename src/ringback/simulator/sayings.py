@@ -47,7 +47,10 @@ class Saying(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes into an answer beside the state. `values` are further places, by the text of their path."""
+    """What goes into an answer beside the state.
+
+    `values` are further places, by the text of their path; `holds` is a condition that the answer meets, too.
+    """
 
     task_id: str
     step: int = 0
@@ -56,6 +59,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     reason: str = ""
     values: Mapping[str, Any] = {}
+    holds: Path | None = None
 
 
 SAMPLE = Told(task_id="t", step=1, steps=2, share=0.5, result="x", reason="x")
@@ -91,6 +95,8 @@ class Sayings:
             document = change(document)
         for path, value in self._parts(saying, told):
             document = self._with(saying, document, path, value)
+        if told.holds is not None:
+            document = satisfy(document, told.holds.each[0].text)
         for field in self._read.json:
             field.change(document, _packed)
         return saying.status, document
@@ -130,8 +136,10 @@ class Sayings:
         """A rule speaks where its word stands; one for all words speaks without a word, too."""
         read = self._read
         state = UNSUCCESSFUL if rule.of == "succeeded" and rule.becomes != "succeeded" else rule.becomes
+        places = read.state.each if read.state is not None else ()
         starts: list[tuple[int, tuple[Change, ...]]] = [
-            (200, (self._saying_word(sample),))
+            (200, (self._saying_word(sample, place),))
+            for place in places
             for word, sample in words.items()
             if read.states[word] == (rule.of or read.states[word])
         ]
@@ -149,12 +157,13 @@ class Sayings:
         past: list[Change] = [partial(satisfy, expression=text, truth=False) for text in others]
         return msgspec.structs.replace(saying, changes=(*saying.changes, *past))
 
-    def _saying_word(self, word: str) -> Change:
-        read = self._read
-        assert read.state is not None, "a preset with words has a place for them"
+    def _saying_word(self, word: str, at: Path | None = None) -> Change:
+        """At this one of the places for it; without one, at the first."""
+        read, place = self._read, at or self._read.state
+        assert place is not None, "a preset with words has a place for them"
         if read.every is None:
-            return self._planting(read.state, _typed(word))
-        part = plant({}, read.state.each[0].text, _typed(word))
+            return self._planting(place, _typed(word))
+        part = plant({}, place.each[0].text, _typed(word))
         return self._planting(read.every, [part, part])
 
     @staticmethod
@@ -164,9 +173,10 @@ class Sayings:
     def good(self, document: Any) -> Any:
         """The document, as one without a problem."""
         envelope = self._read.problem
-        if envelope is not None and envelope.code is not None and envelope.ok:
-            return plant(document, envelope.code.each[-1].text, _typed(envelope.ok[0]))
-        return document
+        if envelope is None or envelope.code is None or not envelope.ok:
+            return document
+        coded = plant(document, envelope.code.each[-1].text, _typed(envelope.ok[0]))
+        return document if envelope.complains(coded) else coded  # none is needed, and `when` may look at its place
 
     # ------------------------------------------------------------------ the other parts
 

@@ -67,6 +67,8 @@ class Simulator:
         """`clock` gives seconds from any origin; without one, the loop's."""
         self.options = options or Options()
         self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
+        self.remarks: list[str] = []
+        """What is not as the options want it, each in one sentence; known once it has started."""
         self._host, self._port, self._clock = host, port, clock
         self._wire = Wire(self._answer)
         spoken = presets if presets is not None else [shipped().get(USUAL)]
@@ -84,7 +86,12 @@ class Simulator:
         return f"http://{host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen; after a `stop` again on the same port, with the same tasks. Raises SetupError when it cannot."""
+        """Listen; after a `stop` again on the same port, with the same tasks.
+
+        Raises SetupError when it cannot, and BadInput for a preset that it cannot speak.
+        """
+        said = [self._dialect(preset).check() for preset in self._presets.values()]
+        self.remarks = [remark for remark in said if remark is not None]
         self._clock = self._clock or asyncio.get_running_loop().time
         await self._wire.start(self._host, self._port)
         self._port = self._wire.port
