@@ -180,9 +180,12 @@ def test_a_field_tells_null_from_absent():
     assert Field("x").find(DOCUMENT) is MISSING
     assert Field("x").find([]) is MISSING
     assert Field("a.e").name == "e"
+    assert Field('a."weird-name"').name == "weird-name"
 
 
-@pytest.mark.parametrize("text", ["a || b", "a[0]", "length(a)", "a.", "x y"])
+@pytest.mark.parametrize(
+    "text", ["a || b", "a[0]", "[0]", "length(a)", "a.", "x y", 'a."b', 'a.""', "[0]a", "a.[0].b", ""]
+)
 def test_a_field_is_a_plain_path_to_a_name(text):
     with pytest.raises(ValueError, match="expected the plain path of a field"):
         Field(text)
@@ -278,6 +281,9 @@ def test_what_is_let_pass_makes_no_more_than_a_thousandfold_of_it(steps):
         ("a.b", {"a": {}}, {"a": {}}),
         ("a.b", {"a": [1]}, {"a": [1]}),
         ("a.b", {"a": None}, {"a": None}),
+        ("[0].b", [{"b": 1}, {"b": 2}], [{"b": [1]}, {"b": 2}]),
+        ('a."b-c"', {"a": {"b-c": 1, "b": 2}}, {"a": {"b-c": [1], "b": 2}}),
+        ('"7"[1]."x.y"', {"7": [0, {"x.y": 1}]}, {"7": [0, {"x.y": [1]}]}),
         ("a", [1], [1]),
         ("a", None, None),
     ],
@@ -289,7 +295,14 @@ def test_a_field_is_changed_in_its_place_and_nowhere_else(field, document, chang
 
 
 @pytest.mark.parametrize(
-    ("field", "document"), [("a", {"a": 7}), ("a.b", {"a": {"b": 7}}), ("a[0].b.c", {"a": [{"b": {"c": 7}}]})]
+    ("field", "document"),
+    [
+        ("a", {"a": 7}),
+        ("a.b", {"a": {"b": 7}}),
+        ("a[0].b.c", {"a": [{"b": {"c": 7}}]}),
+        ("[0].a", [{"a": 7}]),
+        ('a."b-c"', {"a": {"b-c": 7}}),
+    ],
 )
 def test_a_field_holds_a_value_where_it_is_found_again(field, document):
     assert Field(field).hold(7) == document

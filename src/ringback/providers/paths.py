@@ -38,8 +38,10 @@ MISSING: Any = object()
 _BARE_NUMBER = re.compile(r"[=<>]\s*(-?[0-9]+(?:\.[0-9]+)?)")
 _WORDS = re.compile(r"[\w,.:;!?'-]+(?: [\w,.:;!?'-]+)+")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*|\[-?[0-9]{1,9}\])*")
+_NAMED = r'(?:[A-Za-z_][A-Za-z0-9_]*|"[^"\\]+")'
+_FIELD = re.compile(rf"(?:{_NAMED}|\[-?[0-9]{{1,9}}\])(?:\.{_NAMED}|\[-?[0-9]{{1,9}}\])*")
 _LETTERS = frozenset(string.ascii_letters + "_")
-_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|-?[0-9]+")
+_STEP = re.compile(r'"[^"]+"|[A-Za-z_][A-Za-z0-9_]*|-?[0-9]+')
 _SEARCH_FAILURES = (JMESPathError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What a search raises for documents it was not written for (`length` of null, `ceil` of infinity)."""
 
@@ -84,14 +86,14 @@ class Path:
 
 
 class Field:
-    """A plain path whose value is kept under its last name; it tells null from absent."""
+    """A plain path whose value is kept under its last name; it tells null from absent. A name may be quoted."""
 
     __slots__ = ("_steps", "name", "text")
 
     def __init__(self, text: str) -> None:
         """Raises ValueError with a sentence for what is no plain path to a named field."""
-        steps = _steps(text)
-        if steps is None or not isinstance(steps[-1], str):
+        steps = _split(text) if _FIELD.fullmatch(text) and len(text) <= EXPRESSION_LIMIT else ()
+        if not steps or not isinstance(steps[-1], str):
             raise ValueError(f"expected the plain path of a field, such as 'data.cost', got {text!r}")
         self.text, self.name, self._steps = text, steps[-1], steps
 
@@ -133,7 +135,13 @@ def _steps(text: str) -> Steps | None:
     """The steps of a plain path; None for anything else."""
     if not _PLAIN.fullmatch(text) or len(text) > EXPRESSION_LIMIT:
         return None
-    return tuple(step if step[0] in _LETTERS else int(step) for step in _STEP.findall(text))
+    return _split(text)
+
+
+def _split(text: str) -> Steps:
+    """Names, without their quotes, and places in lists."""
+    steps = _STEP.findall(text)
+    return tuple(step.strip('"') if step[0] in _LETTERS or step[0] == '"' else int(step) for step in steps)
 
 
 def _walk(document: Any, steps: Steps, otherwise: Any) -> Any:
