@@ -187,7 +187,7 @@ NOBODY = "avg(jobs[].a) > `3` && avg(jobs[].a) < `2`"
     [
         ({"rules": [{"when": "done", "becomes": "succeeded"}]}, "no answer could be made up that says running;"),
         ({"rules": [{"when": NOBODY, "becomes": "succeeded"}], "otherwise": "running"},
-         f"no answer could be made up that says succeeded, where `{NOBODY}` has to hold; name the presets to speak"),
+         f"no answer could be made up that says succeeded, where {NOBODY} has to hold; name the presets to speak"),
     ],
 )  # fmt: skip
 async def test_a_preset_that_cannot_be_spoken_is_refused_at_the_start(preset_with, read, said):
@@ -201,7 +201,7 @@ async def test_an_end_that_cannot_be_made_up_is_told_at_the_start(preset_with):
     """Where it was asked for: the tasks end otherwise than the options say."""
     rules = [{"of": "succeeded", "when": NOBODY, "becomes": "failed"}]
     preset = preset_with(read={**SMALL["read"], "rules": rules})
-    remark = f"acme-video: no answer could be made up where `{NOBODY}` holds: its unsuccessful tasks simply fail"
+    remark = f"acme-video: no answer could be made up where {NOBODY} holds: its unsuccessful tasks simply fail"
     for share, remarks in ((0.0, []), (0.5, [remark])):
         async with Simulator(Options(unsuccessful=share), presets=[preset]) as upstream:
             assert upstream.remarks == remarks

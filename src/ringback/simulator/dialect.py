@@ -49,7 +49,7 @@ class Dialect:
         id, rules = self.preset.about.id, self.preset.spec.read.rules
         for state in ("running", "succeeded"):
             if not any(map(self.sayings.of, _INSTEAD[state])):
-                tried = ", ".join(f"`{rule.when.text}`" for rule in rules if rule.becomes == state)
+                tried = ", or ".join(rule.when.text for rule in rules if rule.becomes == state)
                 raise BadInput(
                     f"{id} cannot be simulated: no answer could be made up that says {state}"
                     + (f", where {tried} has to hold" if tried else "")
@@ -58,7 +58,7 @@ class Dialect:
         sorry = [rule.when.text for rule in rules if rule.of == "succeeded" and rule.becomes in ("failed", "cancelled")]
         if not self._options.unsuccessful or not sorry or self.sayings.of(UNSUCCESSFUL):
             return None
-        return f"{id}: no answer could be made up where `{sorry[0]}` holds: its unsuccessful tasks simply fail"
+        return f"{id}: no answer could be made up where {sorry[0]} holds: its unsuccessful tasks simply fail"
 
     def poll(self, task_id: str, stage: Stage, base_url: str) -> Reply:
         """What is said of a task at this stage of its life."""
