@@ -99,6 +99,36 @@ def test_an_answer_about_another_task_and_one_to_a_submission_are_tried_too(tmp_
     assert not ringback("providers", "try", "gitlab-pipeline", answer).err
 
 
+@pytest.mark.parametrize(
+    ("id", "answer", "remark"),
+    [
+        ("302ai-browser", {"status": "finished", "output": "42"},
+         "Nothing stands at result, where read.result looks for the result.\n"),
+        ("302ai-browser", {"status": "finished", "result": "42"}, ""),
+        ("302ai-browser", {"status": "running"}, ""),
+        ("302ai-browser", {"status": "fail", "why": "x"},
+         "Nothing stands at result, where read.error.message looks for the reason.\n"),
+        ("302ai-browser", {"status": "fail", "result": "x"}, ""),
+        ("luma", {"state": "failed"},
+         "Nothing stands at failure_reason, where read.error.message looks for the reason.\n"),
+    ],
+)  # fmt: skip
+def test_what_a_preset_looks_for_and_does_not_find_is_said_beside_what_was_read(id, answer, remark):
+    """A path with a slip in it is seen before the first task is over: on stderr, stdout is the same JSON."""
+    tried = ringback("providers", "try", id, "-", stdin=json.dumps(answer))
+    assert (json.loads(tried.out)["problem"], tried.err) == (None, remark)
+
+
+def test_a_param_that_a_submission_s_answer_does_not_bring_is_said(tmp_path):
+    answer = tmp_path / "answer.json"
+    answer.write_text('{"id": 7}')
+    tried = ringback("providers", "try", "gitlab-pipeline", answer, "--submitted")
+    assert json.loads(tried.out) == {"task_id": "7", "params": {}}
+    assert tried.err == "Nothing stands at project_id, where submit.remember looks for project_id.\n"
+    answer.write_text('{"id": 7, "project_id": 9}')
+    assert not ringback("providers", "try", "gitlab-pipeline", answer, "--submitted").err
+
+
 def test_a_preset_beside_the_configuration_is_one_like_all_others(home):
     """Listed, explained, tried and accepted by the check."""
     answer = home / "answer.json"

@@ -177,6 +177,8 @@ async def test_ctrl_c_leaves_the_task_alone(vendor):
     ("args", "sentence"),
     [
         (["302ai-brwser", "1"], "there is no provider '302ai-brwser'. Did you mean '302ai-browser'?"),
+        (["providers/acme.toml", "1"], "'providers/acme.toml' is a file, and a provider is named by its id: put the"),
+        (["x/acme.toml", "1"], "into the folder `providers` beside the configuration, and name 'acme'"),
         (["302ai-browser", "1"], "no account '302ai' is configured: add [accounts.302ai] with its api_key"),
         (["302ai-browser", ""], "task_id: is empty"),
         (["302ai-browser", ".."], "the id and params make a path segment of only dots"),

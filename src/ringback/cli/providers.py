@@ -98,11 +98,15 @@ def try_(
     if submitted:
         found = preset.submitted(answer)
         said = {"task_id": found.task_id, "params": found.params}
+        remarks = explain.unremembered(preset, found.params)
     else:
         said = explain.try_answer(preset, answer, task_id)
+        remarks = explain.unfound(preset, said)
         problem = said["problem"]
         if isinstance(problem, dict) and problem["code"] == UNREADABLE and _is_a_submissions(preset, answer):
             note("This looks like the answer to a submission: --submitted takes the task's id out of it.")
+    for remark in remarks:
+        note(remark)
     print(json.dumps(said, ensure_ascii=False, indent=2))
 
 

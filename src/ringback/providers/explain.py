@@ -6,7 +6,7 @@ Secret: the wording, for `ringback providers ID`, and the shape of `ringback pro
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from ringback.durations import spelled
 from ringback.providers.asking import Request
 from ringback.providers.batch import Batch
 from ringback.providers.preset import Preset
+from ringback.providers.reader import UNEXPLAINED
 from ringback.providers.reading import Reading, Rule
 from ringback.providers.result import Result
 from ringback.providers.submit import Submit
@@ -54,6 +55,27 @@ def explain(preset: Preset) -> str:
 def try_answer(preset: Preset, answer: Answer, task_id: str | None) -> dict[str, Any]:
     """What a saved answer says, as `ringback providers try` prints it. Without a task id it may be about any task."""
     return told(preset.read(answer, task_id))
+
+
+def unfound(preset: Preset, said: Mapping[str, Any]) -> Iterator[str]:
+    """What a preset looks for and did not find in an answer that `try_answer` has read, each in one sentence."""
+    read, error = preset.spec.read, said["error"]
+    if said["state"] == "succeeded" and said["result"] is None and read.result is not None:
+        yield f"Nothing stands at {read.result.text}, where read.result looks for the result."
+    if error is not None and error["message"].endswith(UNEXPLAINED):
+        looked = read.error.message.text if read.error.message is not None else None
+        yield (
+            f"Nothing stands at {looked}, where read.error.message looks for the reason."
+            if looked is not None
+            else "No reason was found: the preset has no read.error.message that says where it stands."
+        )
+
+
+def unremembered(preset: Preset, params: Mapping[str, str]) -> Iterator[str]:
+    """The params that the answer to a submission should have brought and did not, each in one sentence."""
+    for name, place in (preset.spec.submit.remember if preset.spec.submit is not None else {}).items():
+        if name not in params:
+            yield f"Nothing stands at {place.text}, where submit.remember looks for {name}."
 
 
 def told(seen: Observation) -> dict[str, Any]:

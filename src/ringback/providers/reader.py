@@ -55,6 +55,9 @@ USUAL_REASONS = Path("error.message || error || errors[0].message || errors[0]")
 NO_REASONS = frozenset({"success", "succeed", "succeeded", "ok"})
 """What envelopes go on saying when a task has failed."""
 
+UNEXPLAINED = "and gives no reason"
+"""How the message of a failure ends that nothing explains."""
+
 UNSUCCESSFUL = frozenset({WatchState.FAILED, WatchState.CANCELLED})
 
 BODY = "body"
@@ -242,7 +245,7 @@ class Reader:
             or said.message
             or _usual(USUAL_REASONS, document)
         )
-        message = message or f"the provider says '{said.word or code}' and gives no reason"
+        message = message or f"the provider says '{said.word or code}' {UNEXPLAINED}"
         return Error(documents.shortened(code, WORD_LIMIT), documents.shortened(message, MESSAGE_LIMIT))
 
     def _details(self, document: Any) -> Document | None:

@@ -26,6 +26,12 @@ class Shelf:
     def get(self, id: str) -> Preset:
         """One preset. Raises UnknownName with the nearest id, PresetError when its file is wrong."""
         if id not in self._files:
+            if id.endswith(".toml"):
+                raise UnknownName(
+                    f"'{id[:200]}' is a file, and a provider is named by its id: put the file into the folder "
+                    f"`providers` beside the configuration, and name '{Path(id).stem[:80]}'",
+                    provider=id[:80],
+                )
             raise UnknownName(
                 f"there is no provider '{id[:80]}'.{nearest(id[:80], self._files)} `ringback providers` lists all",
                 provider=id[:80],
