@@ -165,7 +165,7 @@ def test_whatever_a_state_is_made_of_is_said(preset_with, read):
     """Counts that must agree; no problem where its code, whatever it is, would be one."""
     preset = preset_with(read=read)
     dialect = Dialect(preset, Options())
-    assert dialect.check() is None
+    assert dialect.check() == []
     for stage, state in (("running", "running"), ("succeeded", "succeeded"), ("failed", "failed")):
         assert _seen(preset, dialect.poll("t", Stage(stage, 0.5, 1), BASE)).state == state
 
@@ -195,6 +195,24 @@ async def test_a_preset_that_cannot_be_spoken_is_refused_at_the_start(preset_wit
     preset = preset_with(read=read)
     with pytest.raises(BadInput, match=re.escape(f"acme-video cannot be simulated: {said}")):
         await Simulator(presets=[preset]).start()
+
+
+async def test_an_answer_about_several_tasks_that_cannot_be_made_up_is_told_at_the_start(preset_with):
+    """Where [batch] looks at nothing that an item can have."""
+    batch = {"method": "POST", "path": "/list", "body": {"ids": "{task_ids}"}, "limit": 9, "tasks": "jobs"}
+    preset = preset_with(batch={**batch, "within": "data"})
+    said = "acme-video cannot be simulated: no answer could be made up that tells of several tasks by its [batch]"
+    with pytest.raises(BadInput, match=re.escape(said)):
+        await Simulator(presets=[preset]).start()
+
+
+async def test_an_id_that_cannot_be_put_into_an_answer_is_told_at_the_start(preset_with):
+    """Its tasks can be asked about all the same."""
+    preset = preset_with(submit={**POST, "id": "keys(jobs)[0]"})
+    async with Simulator(presets=[preset]) as upstream:
+        assert upstream.remarks == [
+            "acme-video: no answer to a submission could be made up: ask about any id instead",
+        ]
 
 
 async def test_an_end_that_cannot_be_made_up_is_told_at_the_start(preset_with):

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from ringback.core.errors import BadInput
+from ringback.core.model import Answer
 from ringback.providers.asking import Request as Asking
 from ringback.providers.auth import Query
 from ringback.providers.base import Ask
@@ -44,8 +46,8 @@ class Dialect:
         self.sayings = Sayings(preset)
         self._options = options
 
-    def check(self) -> str | None:
-        """What it says otherwise than the options want it. Raises BadInput when it cannot tell of a task at all."""
+    def check(self) -> list[str]:
+        """What it cannot say as the options want it. Raises BadInput when it cannot tell of a task at all."""
         id, rules = self.preset.about.id, self.preset.spec.read.rules
         for state in ("running", "succeeded"):
             if not any(map(self.sayings.of, _INSTEAD[state])):
@@ -55,10 +57,37 @@ class Dialect:
                     + (f", where {tried} has to hold" if tried else "")
                     + "; name the presets to speak with --preset"
                 )
+        if not self._tells_of_many():
+            raise BadInput(
+                f"{id} cannot be simulated: no answer could be made up that tells of several tasks by its [batch]; "
+                "name the presets to speak with --preset"
+            )
         sorry = [rule.when.text for rule in rules if rule.of == "succeeded" and rule.becomes in ("failed", "cancelled")]
-        if not self._options.unsuccessful or not sorry or self.sayings.of(UNSUCCESSFUL):
-            return None
-        return f"{id}: no answer could be made up where {sorry[0]} holds: its unsuccessful tasks simply fail"
+        remarks = []
+        if self._options.unsuccessful and sorry and not self.sayings.of(UNSUCCESSFUL):
+            remarks.append(
+                f"{id}: no answer could be made up where {sorry[0]} holds: its unsuccessful tasks simply fail"
+            )
+        if not self._tells_an_id():
+            remarks.append(f"{id}: no answer to a submission could be made up: ask about any id instead")
+        return remarks
+
+    def _tells_of_many(self) -> bool:
+        if self.preset.spec.batch is None:
+            return True
+        document = self.batch({"t": Stage("succeeded", 1.0, 1)}, [], "http://x.test").body
+        found = self.preset.split(Answer(status=200, body=msgspec.json.encode(document)), ["t"])
+        return "t" in found and self.preset.read(found["t"], "t").state == "succeeded"
+
+    def _tells_an_id(self) -> bool:
+        if self.preset.spec.submit is None:
+            return True
+        _, reply = self.accepted("t", {}, "http://x.test")
+        answer = Answer(status=reply.status, headers=reply.headers, body=msgspec.json.encode(reply.body))
+        try:
+            return bool(self.preset.submitted(answer).task_id)
+        except BadInput:
+            return False
 
     def poll(self, task_id: str, stage: Stage, base_url: str) -> Reply:
         """What is said of a task at this stage of its life."""
@@ -72,7 +101,8 @@ class Dialect:
         items = {}
         for task_id, stage in stages.items():
             _, document = self._said(task_id, stage, base_url)
-            items[task_id] = spec.within.find(document) if spec.within is not None else document
+            within = spec.within.find(document) if spec.within is not None else MISSING
+            items[task_id] = document if within is MISSING else within
         if spec.id is not None:
             listed: Any = [plant(item, spec.id.each[0].text, task_id) for task_id, item in items.items()]
         else:

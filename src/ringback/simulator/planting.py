@@ -204,21 +204,26 @@ def _compare(node: Node, document: Any, *, truth: bool) -> Any:
 
 def _hold(node: Node, document: Any, *, truth: bool) -> Any:
     """A function that says yes: contains, starts_with, ends_with; any other of something, or of nothing."""
-    arguments = node["children"]
-    among = arguments[0]["type"] in ("literal", "multi_select_list")  # contains(['a', 'b'], state)
-    if not truth and among:
-        without = _put(arguments[1], document, None)
-        return _put(arguments[1], document, SOMETHING) if _is_true(_get(node, without)) else without
+    first, *others = node["children"]
+    looks = node["value"] in ("contains", "starts_with", "ends_with")
+    if looks and first["type"] in ("literal", "multi_select_list"):
+        return _be_among(node, document, truth=truth)
     if not truth:
-        return _put(arguments[0], document, [] if arguments[0]["type"].endswith("projection") else None)
-    if node["value"] not in ("contains", "starts_with", "ends_with"):
+        return _put(first, document, [] if first["type"].endswith("projection") else None)
+    if not looks:
         return _put(node, document, SOMETHING)
-    wanted = _get(arguments[1], document)
-    if among:
-        words = _get(arguments[0], document)
-        return _put(arguments[1], document, words[0] if words and isinstance(words, (list, str)) else SOMETHING)
-    found = _get(arguments[0], document)
-    return _put(arguments[0], document, [*found, wanted] if isinstance(found, list) else wanted)
+    wanted, found = _get(others[0], document), _get(first, document)
+    return _put(first, document, [*found, wanted] if isinstance(found, list) else wanted)
+
+
+def _be_among(node: Node, document: Any, *, truth: bool) -> Any:
+    """`contains(['a', 'b'], state)`: one of these words, or none of them."""
+    listed, place = node["children"]
+    words = _get(listed, document)
+    if truth:
+        return _put(place, document, words[0] if words and isinstance(words, (list, str)) else SOMETHING)
+    without = _put(place, document, None)
+    return _put(place, document, SOMETHING) if _is_true(_get(node, without)) else without
 
 
 def _is_true(value: Any) -> bool:

@@ -90,8 +90,7 @@ class Simulator:
 
         Raises SetupError when it cannot, and BadInput for a preset that it cannot speak.
         """
-        said = [self._dialect(preset).check() for preset in self._presets.values()]
-        self.remarks = [remark for remark in said if remark is not None]
+        self.remarks = [remark for preset in self._presets.values() for remark in self._dialect(preset).check()]
         self._clock = self._clock or asyncio.get_running_loop().time
         await self._wire.start(self._host, self._port)
         self._port = self._wire.port
