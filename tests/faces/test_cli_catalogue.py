@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -199,6 +200,24 @@ async def test_a_task_of_ones_own_preset_is_followed_and_a_reload_takes_a_new_on
             shown = json.loads((await asyncio.to_thread(ringback, "show", id, "--json", "--url", at)).out)
             assert shown["result"].startswith("https://files.example.test/4711")
             assert shown["params"] == {"project": "fox"}
+
+
+UNMADE = "avg(frames) > `3` && avg(frames) < `2`"
+NO_FILE = "!(job.file.url)"
+
+
+def test_what_the_simulator_cannot_make_up_is_said_when_it_starts(tmp_path):
+    """An end on stderr, beside the address; a preset without a success it can say is refused, by its name."""
+    preset = tmp_path / "acme-render.toml"
+    preset.write_text(ACME.read_text().replace(NO_FILE, UNMADE))
+    with running("simulate", "--preset", preset, "--port", "0", "--unsuccessful", "1") as upstream:
+        upstream.awaited(re.escape(f"acme-render: no answer could be made up where {UNMADE} holds"))
+    preset.write_text(ACME.read_text().replace(NO_FILE, "job"))
+    refused = ringback("simulate", "--preset", preset, "--port", "0")
+    assert refused.code == 2
+    assert refused.sentence.startswith(
+        "acme-render cannot be simulated: no answer could be made up that says succeeded"
+    )
 
 
 # ---------------------------------------------------------------------- a saved answer to the submission
