@@ -130,7 +130,7 @@ class Accounts:
         self._in_flight += 1
         account.at_once = max(account.at_once, at_once)
         if asks:
-            self.asks(name)
+            account.bucket = account.bucket.taken(1)
 
     def asks(self, name: str) -> None:
         """One more request of the account goes out, whether or not its rate lets it: what comes after waits for it."""

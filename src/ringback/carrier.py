@@ -86,29 +86,26 @@ class Carrier:
                 await self._room.wait(self)
         try:
             kept = self._take(request.origin)
-            if kept is not None:
+            while True:
+                connection = kept or await self._dialed(request.origin, until)
+                self._begin(connection, until)
                 try:
-                    return await self._exchange(kept, request, limit, until, truncate=truncate)
+                    return await connection.exchange(
+                        self._spelled(request), limit, truncate=truncate, no_body=request.method == "HEAD"
+                    )
                 except httpx.TransportError:
-                    if not again or not kept.unheard:
+                    if connection is not kept or not again or not connection.unheard:
                         raise
-            async with asyncio.timeout_at(until):
-                connection = await self._dialer.dial(request.origin)
-            return await self._exchange(connection, request, limit, until, truncate=truncate)
+                    kept = None
+                finally:
+                    del self._busy[connection]
+                    self._keep(request.origin, connection)
         finally:
             self._room.leave(self)
 
-    async def _exchange(
-        self, connection: Connection, request: Request, limit: int, until: float, *, truncate: bool
-    ) -> Reply:
-        self._begin(connection, until)
-        try:
-            return await connection.exchange(
-                self._spelled(request), limit, truncate=truncate, no_body=request.method == "HEAD"
-            )
-        finally:
-            del self._busy[connection]
-            self._keep(request.origin, connection)
+    async def _dialed(self, origin: Origin, until: float) -> Connection:
+        async with asyncio.timeout_at(until):
+            return await self._dialer.dial(origin)
 
     def renew(self) -> None:
         """Use no connection again that is there now; what is under way goes on."""

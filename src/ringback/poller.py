@@ -117,8 +117,9 @@ class Poller:
         free = min(self.terms.concurrency - len(self._in_flight), A_FEW)
         claimed = await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now))
         due = [watch for watch in claimed if watch.id not in self._in_flight]
-        groups = self._asker.together([watch for watch in due if not _is_to_be_left_alone(watch, now)])
-        groups += [[watch] for watch in due if _is_to_be_left_alone(watch, now)]
+        alone = [watch for watch in due if _is_to_be_left_alone(watch, now)]
+        groups = self._asker.together([watch for watch in due if watch not in alone] if alone else due)
+        groups += [[watch] for watch in alone]
         begun = [await self._begin(group, now) for group in groups]
         return len(claimed) == A_FEW and any(begun)
 
