@@ -14,8 +14,11 @@ NOT_UNPACKED = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 """Content codings (RFC 9110, 8.4.1) that we undo, and those that we do not."""
 
 GZIP = b"\x1f\x8b"
-MEMBERS = 1000
-"""Members of one gzip body; no server makes more than a few."""
+MEMBERS = 100
+"""Members of one gzip body: blocks of 64 KB make so many of an answer. What follows one is copied for the next."""
+
+WAYS = 3
+"""Codings one upon the other; no server uses more than two, and each may take as long as the body is large."""
 
 
 class Undecodable(Exception):
@@ -29,9 +32,9 @@ def plain(packed: bytes, encoding: str, limit: int, *, truncate: bool) -> bytes:
     for that. So gzip and deflate are unpacked. A word that is no way of packing changes nothing, as in httpx.
     Raises Undecodable, and TooMuch, unless what there is of it will do (`truncate`).
     """
-    body = packed
-    for way in reversed(encoding.split(",")):
-        if way.strip() in NOT_UNPACKED:
+    body, ways = packed, encoding.split(",")
+    for way in reversed(ways):
+        if way.strip() in NOT_UNPACKED or len(ways) > WAYS:
             if truncate:
                 return b""
             raise Undecodable
@@ -46,17 +49,20 @@ def plain(packed: bytes, encoding: str, limit: int, *, truncate: bool) -> bytes:
 
 
 def _unpacked(packed: bytes, limit: int, *, whole: bool) -> bytes:
-    """Gzip of any number of members (RFC 1952), zlib, or bare deflate. Raises zlib.error, and TooMuch if `whole`."""
+    """Gzip of some members (RFC 1952), zlib, or bare deflate. Raises zlib.error, and TooMuch if `whole`."""
     has_head = packed[:2] == GZIP or (packed[:1] and packed[0] & 15 == 8 and int.from_bytes(packed[:2]) % 31 == 0)  # noqa: PLR2004
-    body, members = b"", 0
-    while packed and members < MEMBERS and (not members or packed[:2] == GZIP):
+    parts, size = list[bytes](), 0
+    while packed and (not parts or packed[:2] == GZIP):
+        if len(parts) == MEMBERS:
+            raise zlib.error("too many members")
         unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32 if has_head else -zlib.MAX_WBITS)
-        body += unpacking.decompress(packed, limit + 1 - len(body))
-        if len(body) > limit:
+        parts.append(unpacking.decompress(packed, limit + 1 - size))
+        size += len(parts[-1])
+        if size > limit:
             if whole:
                 raise TooMuch
-            return body
+            break
         if whole and not unpacking.eof:
             raise zlib.error("cut short")
-        packed, members = unpacking.unused_data, members + 1
-    return body
+        packed = unpacking.unused_data
+    return b"".join(parts)

@@ -6,7 +6,7 @@ Secret: the limits and forms of the fields. Each function gives the good value o
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -72,11 +72,17 @@ def events_of(globs: list[str] | None) -> tuple[str, ...] | None:
         return None
     if not 0 < len(globs) <= GLOBS:
         raise BadInput(f"events: give 1 to {GLOBS} of them, or leave it out for the default")
-    known = [event.value for event in EventType if event.about_a_task]
     for glob in globs:
-        if not any(routing.matches(event, (glob,)) for event in EventType if event.about_a_task):
-            raise BadInput(f"events: '{glob}' names no event.{nearest(glob, known)}", code="unknown_event")
+        check_glob("events", glob, [event for event in EventType if event.about_a_task])
     return tuple(dict.fromkeys(globs))
+
+
+def check_glob(field: str, glob: str, among: Collection[EventType] = tuple(EventType)) -> None:
+    """Raise BadInput unless a glob names one of these events: with the nearest one, or with all there are."""
+    if not any(routing.matches(event, (glob,)) for event in among):
+        near = nearest(glob[:80], among)
+        known = f".{near}" if near else f"; there are {', '.join(among)}"
+        raise BadInput(f"{field}: '{glob[:80]}' names no event{known}", code="unknown_event", field=field)
 
 
 def metadata_of(metadata: dict[str, str]) -> dict[str, str]:

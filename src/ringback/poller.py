@@ -116,27 +116,26 @@ class Poller:
         """Claim what is due and begin with it; whether there may be more that can be begun with now."""
         free = min(self.terms.concurrency - len(self._in_flight), A_FEW)
         claimed = await self._store.claim_watches(now, free, LEASE, self._accounts.limits(now))
-        due = [watch for watch in claimed if watch.id not in self._in_flight]
-        alone = [watch for watch in due if _is_to_be_left_alone(watch, now)]
-        groups = self._asker.together([watch for watch in due if watch not in alone] if alone else due)
-        groups += [[watch] for watch in alone]
-        begun = [await self._begin(group, now) for group in groups]
+        due, alone = list[Watch](), list[Watch]()
+        for watch in claimed:
+            if watch.id not in self._in_flight:
+                (alone if _is_to_be_left_alone(watch, now) else due).append(watch)
+        begun = [await self._begin(group, now) for group in self._asker.together(due)]
+        begun += [await self._begin([watch], now, instead=_as_it_is(watch)) for watch in alone]
         return len(claimed) == A_FEW and any(begun)
 
-    async def _begin(self, group: Sequence[Watch], now: datetime) -> bool:
-        """One request about a group, if that may be begun.
+    async def _begin(self, group: Sequence[Watch], now: datetime, *, instead: Observation | None = None) -> bool:
+        """One request about a group, if that may be begun; or what is taken as seen `instead`.
 
         While its account is left alone only those at their deadline have a turn.
         """
         account = group[0].account
-        resting, instead = self._accounts.resting(account, now), None
+        resting = self._accounts.resting(account, now)
         if resting is not None:
             await self._put_off([watch for watch in group if now < watch.deadline_at], resting, now)
             group = [watch for watch in group if now >= watch.deadline_at]
             instead = Observation(trouble=resting)
-        elif _is_to_be_left_alone(group[0], now):
-            instead = _as_it_is(group[0])
-        elif not self._accounts.may_begin(account):
+        elif instead is None and not self._accounts.may_begin(account):
             await self._store.reschedule([Reschedule(watch) for watch in group])  # due, when the rate lets them
             return False
         if group:
