@@ -146,6 +146,9 @@ def test_every_problem_is_said(config, tmp_path):
         api_key = "x"
         [accounts.empty]
         vendor = "302ai"
+        [accounts.misspelt]
+        vendor = "302ai"
+        api_kee = "x"
         [accounts.http]
         api_key = "x"
         [[watches]]
@@ -159,7 +162,8 @@ def test_every_problem_is_said(config, tmp_path):
     assert said.out == ""
     for problem in (
         r"^accounts\.302a: no preset uses an account of '302a'.* Did you mean '302ai'\?",
-        r"^accounts\.empty: its presets need api_key",
+        r"^accounts\.empty: its presets need api_key$",
+        r"^accounts\.misspelt: its presets need api_key; it has api_kee$",
         r"^accounts\.http: provider http asks with no account's api_key: .*--header",
         r"^store\.url: .*/file is no directory that this user may write",
         r"^server\.listen: cannot listen on 127\.0\.0\.1",

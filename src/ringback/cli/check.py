@@ -137,7 +137,8 @@ def _accounts(settings: Settings) -> Iterator[str]:
             )
         elif not any(set(wanted) <= set(account.credentials) for wanted in needs[vendor]):
             choices = " or ".join(dict.fromkeys(" and ".join(wanted) for wanted in needs[vendor]))
-            yield f"accounts.{name}: its presets need {choices}"
+            has = f"; it has {' and '.join(account.credentials)}" if account.credentials else ""
+            yield f"accounts.{name}: its presets need {choices}{has}"
 
 
 def _secret(settings: Settings) -> Iterator[str]:
